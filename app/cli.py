@@ -1,0 +1,132 @@
+"""The command `queue`.
+
+Modules are imported inside the commands that need them: the health check runs every few seconds, and most of its
+cost would be imports.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+
+import click
+
+from app import logs, settings
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+class Group(click.Group):
+    """Asks the workloads for their commands only when one is called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_workload_commands()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or _workload_commands().get(cmd_name)
+
+
+def _workload_commands() -> dict[str, click.Command]:
+    from app import workloads
+    from app.queueing import broker
+
+    broker.install(settings.current())
+    commands = [command for workload in workloads.load() for command in workload.commands()]
+    return {str(command.name): command for command in commands}
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def queue() -> None:
+    """Run and operate Tandem's queue."""
+
+
+@queue.command()
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.option("--threads", type=click.IntRange(1, 256), help="Messages at the same time. [WORKER_THREADS]")
+def consume(queues: tuple[str, ...], threads: int | None) -> None:
+    """Run one worker process on QUEUEs, or on those of WORKER_QUEUES, or on all."""
+    from app import workloads
+    from app.queueing import broker
+    from app.queueing.consume import consume as run
+
+    config = settings.current()
+    logs.configure(config.log_level, config.log_format)
+    installed = broker.install(config)
+    workloads.load()
+    queues = queues or config.worker_queues
+    unknown = set(queues) - installed.get_declared_queues()
+    if unknown:
+        known = ", ".join(sorted(installed.get_declared_queues()))
+        raise click.ClickException(f"no actor uses the queue {', '.join(sorted(unknown))}: known are {known}")
+    run(
+        installed,
+        queues=queues,
+        threads=threads or config.worker_threads,
+        drain_timeout=config.drain_timeout,
+    )
+
+
+@queue.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def health(as_json: bool) -> None:
+    """Look at every program, Redis, the web and what the work depends on; exit with 1 when something failed."""
+    from app import workloads
+    from app.operations.health import container_checks
+    from app.queueing import broker, checks
+
+    config = settings.current()
+    broker.install(config)
+    looks = container_checks(config) + checks.queue_checks(config)
+    for workload in workloads.load():
+        looks += workload.checks(config)
+    results = checks.run(looks)
+    if as_json:
+        click.echo(json.dumps([vars(result) for result in results], indent=2))
+    else:
+        width = max(len(result.name) for result in results)
+        for result in results:
+            click.echo(f"{result.status:<4}  {result.name:<{width}}  {result.detail}")
+    sys.exit(checks.worst(results) == checks.Status.FAIL)
+
+
+@queue.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--supervisor", is_flag=True, hidden=True, help="Print what docker/supervisor/*.conf refer to.")
+def config(as_json: bool, supervisor: bool) -> None:
+    """Print the effective settings, secrets masked."""
+    effective = settings.current()
+    if supervisor:
+        _print_for_supervisor(effective)
+        return
+    values = {name.upper(): settings.masked(name, value) for name, value in effective}
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+    else:
+        for name, value in values.items():
+            click.echo(f"{name}={value}")
+
+
+def _print_for_supervisor(effective: settings.Settings) -> None:
+    """Shell assignments for the entrypoint: supervisor has no defaults for variables in its configuration."""
+    variables = {
+        "PROGRAMS": " ".join(effective.started_programs),
+        "WORKERS": effective.workers,
+        "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
+    }
+    for name, value in variables.items():
+        click.echo(f"{name}={shlex.quote(str(value))}")
+
+
+def main() -> None:
+    """What /usr/local/bin/queue starts. Exits with 78 when a setting cannot be used."""
+    try:
+        queue(prog_name="queue")
+    except settings.SettingsError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        sys.exit(EXIT_CONFIG)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What watches the container: supervisor's API and health. Knows no workload."""

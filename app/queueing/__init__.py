@@ -1,0 +1,1 @@
+"""What is true of any queue: broker, consuming, retries. Knows no workload."""

@@ -1,0 +1,32 @@
+"""What the rest of Tandem needs of a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.queueing.checks import Check
+from app.settings import Settings
+
+if TYPE_CHECKING:  # a worker needs neither, and both cost memory
+    from click import Command
+    from flask import Blueprint
+
+
+def _none(_settings: Settings) -> Sequence[Check]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A kind of work: importing it declares its actors; the rest is asked for by the processes that need it.
+
+    blueprint: its routes. checks: what it depends on, for /readyz and `queue health`. commands: its own commands
+    of `queue`.
+    """
+
+    name: str
+    blueprint: Callable[[Settings], Blueprint] | None = None
+    checks: Callable[[Settings], Sequence[Check]] = _none
+    commands: Callable[[], Sequence[Command]] = tuple

@@ -1,0 +1,62 @@
+"""The actor that translates. Importing this declares it on the broker that is installed."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Any
+
+import dramatiq
+
+from app import settings
+from app.queueing.connection import connect
+from app.translation import prompt
+from app.translation.chunks import split
+from app.translation.ollama import Ollama
+from app.translation.store import Store
+
+logger = logging.getLogger(__name__)
+
+#: Tokens of one chunk: with the prompt and an answer twice as long it stays well inside the smallest context.
+CHUNK_TOKENS = 500
+
+
+@cache
+def store() -> Store:
+    """The translations of this process's Redis."""
+    config = settings.current()
+    return Store(connect(config, decode=True), retention=config.translation_retention)
+
+
+@cache
+def ollama() -> Ollama:
+    """This process's client; its connections are shared by all threads."""
+    config = settings.current()
+    return Ollama(config.ollama_url, timeout=config.ollama_timeout, num_ctx=config.ollama_num_ctx)
+
+
+def give_up(message: Any, exception: BaseException) -> None:
+    """Tells the one who waits why there will be no translation."""
+    store().fail(message.args[0], str(exception) or type(exception).__name__)
+
+
+@dramatiq.actor(queue_name="translations", on_failed=give_up)
+def translate(translation_id: str) -> None:
+    """Translates what is stored under this id, chunk by chunk, going on behind the chunks that are done."""
+    job = store().get(translation_id)
+    if job is None or job.ended:
+        logger.info("nothing to do: the translation %s has ended or is gone", translation_id)
+        return
+    document = split(job.text, budget=CHUNK_TOKENS)
+    store().start(job.id, total=len(document.chunks))
+    done = store().chunks(job.id)
+    try:
+        for number, chunk in enumerate(document.chunks):
+            if number not in done:
+                asked = prompt.messages(chunk.text, source=job.source, target=job.target)
+                done[number] = ollama().chat(job.model, asked)
+                store().add_chunk(job.id, number, done[number])
+    except Exception as error:
+        store().requeue(job.id, error=str(error))
+        raise
+    store().finish(job.id, document.join([done[number] for number in range(len(document.chunks))]))

@@ -1,0 +1,57 @@
+"""The command `queue translate`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from app import settings
+from app.translation import actors
+from app.translation.request import NotAllowed, TranslationRequest, check
+
+POLL_SECONDS = 0.1
+
+
+@click.command()
+@click.argument("text")
+@click.option("--to", "target", required=True, help="Language code of the translation, such as es.")
+@click.option("--from", "source", help="Language code of the text; without it the model finds out.")
+@click.option("--model", help="A model as Ollama lists it; the default is OLLAMA_MODEL.")
+@click.option("--wait", is_flag=True, help="Wait for the translation and print it.")
+@click.option("--timeout", type=click.IntRange(1), default=600, show_default=True, help="Longest wait, in seconds.")
+def translate(text: str, target: str, source: str | None, model: str | None, wait: bool, timeout: int) -> None:
+    """Queue TEXT for translation, by hand."""
+    config = settings.current()
+    fields = {"text": text, "target": target, "source": source, "model": model}
+    try:
+        asked = check(fields, max_chars=config.translation_max_chars)
+    except NotAllowed as error:
+        raise click.ClickException(str(error)) from error
+    translation_id = _queue(asked, model or config.ollama_model)
+    if wait:
+        _print_result(translation_id, timeout)
+    else:
+        click.echo(f"queued as {translation_id}")
+        click.echo(f"next: curl localhost:8000/translations/{translation_id}")
+
+
+def _queue(asked: TranslationRequest, model: str) -> str:
+    translation = actors.store().create(asked, model=model)
+    actors.translate.send(translation.id)
+    return translation.id
+
+
+def _print_result(translation_id: str, timeout: int) -> None:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        translation = actors.store().get(translation_id)
+        if translation is None:
+            raise click.ClickException(f"the translation {translation_id} is gone")
+        if translation.status == "done":
+            click.echo(translation.translation)
+            return
+        if translation.ended:
+            raise click.ClickException(f"the translation {translation_id} {translation.status}: {translation.error}")
+        time.sleep(POLL_SECONDS)
+    raise click.ClickException(f"the translation {translation_id} goes on, but {timeout} s of waiting are over")

@@ -1,0 +1,101 @@
+"""What a client may ask for: the body of POST /translations, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from app.translation.languages import LANGUAGES
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_CODES = ", ".join(LANGUAGES)
+
+
+class NotAllowed(Exception):
+    """A request that cannot be served; the text says what is wrong and what is allowed."""
+
+
+class NotJson(NotAllowed):
+    """A body that is no JSON at all."""
+
+
+class TooLong(NotAllowed):
+    """A text over the limit."""
+
+
+class TranslationRequest(BaseModel):
+    """`text` is to be had in the language `target`; without `source` the model finds out, without `model` the default."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+    target: str
+    source: str | None = None
+    model: str | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _has_words(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is blank: give the text that is to be translated")
+        return value
+
+    @field_validator("target", "source")
+    @classmethod
+    def _known_language(cls, value: str | None) -> str | None:
+        if value is not None and value not in LANGUAGES:
+            raise ValueError(f"{value[:40]!r} is not a known language: give one of {_CODES}")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _model_name(cls, value: str | None) -> str | None:
+        if value is not None and not _MODEL_NAME.fullmatch(value):
+            raise ValueError("is not a model's name: give one as Ollama lists it, such as gemma3:4b")
+        return value
+
+    @model_validator(mode="after")
+    def _two_languages(self) -> TranslationRequest:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.target!r}: give two different languages")
+        return self
+
+
+def parse(body: bytes, *, max_chars: int) -> TranslationRequest:
+    """Reads a JSON body. Raises NotJson, TooLong (over `max_chars` characters) or NotAllowed."""
+    return _checked(lambda: TranslationRequest.model_validate_json(body), max_chars)
+
+
+def check(fields: dict[str, str | None], *, max_chars: int) -> TranslationRequest:
+    """Checks fields that were given one by one. Raises TooLong or NotAllowed."""
+    return _checked(lambda: TranslationRequest.model_validate(fields), max_chars)
+
+
+def _checked(validate: Callable[[], TranslationRequest], max_chars: int) -> TranslationRequest:
+    try:
+        request = validate()
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        if any(problem["type"] == "json_invalid" for problem in problems):
+            raise NotJson("the body is not valid JSON: send an object with text and target") from error
+        raise NotAllowed("; ".join(_sentence(dict(problem)) for problem in problems)) from error
+    if len(request.text) > max_chars:
+        raise TooLong(f"text has {len(request.text):,} characters: at most {max_chars:,} are allowed")
+    return request
+
+
+_WORDS = {
+    "missing": "is missing: it is required",
+    "string_type": "must be a string",
+    "extra_forbidden": "is not a known field: text, target, source and model are",
+    "model_type": "the body must be a JSON object with text and target",
+}
+
+
+def _sentence(problem: dict[str, object]) -> str:
+    where = ".".join(map(str, problem["loc"])) if isinstance(problem["loc"], tuple) else ""
+    kind = str(problem["type"])
+    what = _WORDS.get(kind) or str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where[:40]} {what}".strip()

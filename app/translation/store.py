@@ -1,0 +1,174 @@
+"""Translations in Redis.
+
+tandem:translation:<id>          hash: text, source, target, model, status, done, total, translation, error and times
+tandem:translation:<id>:chunks   hash: number of a chunk -> its translation, until the whole is done
+
+Both are kept for `retention` seconds after the last change, so Redis does not grow for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+import redis
+
+from app.translation.request import TranslationRequest
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+# KEYS: record, chunks. ARGV: retention, then field and value pairs.
+# An ended translation stays as it ended, however often its message is delivered.
+_CHANGE = """
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status or status == 'done' or status == 'failed' or status == 'cancelled' then
+    return 0
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation as it is stored; times are ISO 8601 in UTC, empty until they come."""
+
+    id: str
+    text: str
+    source: str | None
+    target: str
+    model: str
+    status: Status
+    done: int
+    total: int
+    translation: str | None
+    error: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ("done", "failed", "cancelled")
+
+    def public(self) -> dict[str, Any]:
+        """The JSON that clients get."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "progress": {"done": self.done, "total": self.total},
+            "translation": self.translation,
+            "error": self.error,
+            "source": self.source,
+            "target": self.target,
+            "model": self.model,
+            "created_at": self.created_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+        }
+
+
+class Store:
+    """Translations in the Redis of `client`, which has to decode its answers."""
+
+    def __init__(self, client: redis.Redis, *, retention: int) -> None:
+        self._redis = client
+        self._retention = retention
+        self._change = client.register_script(_CHANGE)
+
+    def create(self, request: TranslationRequest, *, model: str) -> Translation:
+        """Stores a queued translation with a new id."""
+        translation = Translation(
+            id=str(uuid4()),
+            text=request.text,
+            source=request.source,
+            target=request.target,
+            model=model,
+            status="queued",
+            done=0,
+            total=0,
+            translation=None,
+            error=None,
+            created_at=_now(),
+            started_at=None,
+            finished_at=None,
+        )
+        fields: dict[Any, Any] = {name: value for name, value in vars(translation).items() if value is not None}
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_key(translation.id), mapping=fields)
+            pipe.expire(_key(translation.id), self._retention)
+            pipe.execute()
+        return translation
+
+    def get(self, id: str) -> Translation | None:
+        """The translation, or None where there is none (any more)."""
+        fields = _answer(self._redis.hgetall(_key(id)))
+        if not fields:
+            return None
+        optional = ("source", "translation", "error", "started_at", "finished_at")
+        values: dict[str, Any] = {name: fields.get(name) or None for name in optional}
+        return Translation(**fields | values | {"done": int(fields["done"]), "total": int(fields["total"])})
+
+    def delete(self, id: str) -> None:
+        """Forgets a translation whose message could not be queued."""
+        self._redis.delete(_key(id), _chunks_key(id))
+
+    def start(self, id: str, *, total: int) -> bool:
+        """Marks it as running; False when it has ended or is gone."""
+        return self._set(id, status="running", total=total, started_at=_now())
+
+    def requeue(self, id: str, *, error: str) -> bool:
+        """Marks it as queued again after an attempt that failed."""
+        return self._set(id, status="queued", error=error)
+
+    def finish(self, id: str, translation: str) -> bool:
+        """Stores the result, once; False when it has ended before."""
+        stored = self._set(id, status="done", translation=translation, error="", finished_at=_now())
+        self._redis.delete(_chunks_key(id))
+        return stored
+
+    def fail(self, id: str, error: str) -> bool:
+        """Ends it without a result; False when it has ended before."""
+        stored = self._set(id, status="failed", error=error, finished_at=_now())
+        self._redis.delete(_chunks_key(id))
+        return stored
+
+    def add_chunk(self, id: str, number: int, text: str) -> None:
+        """Stores one finished chunk and counts it, so that a later delivery goes on behind it."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_chunks_key(id), str(number), text)
+            pipe.hlen(_chunks_key(id))
+            pipe.expire(_chunks_key(id), self._retention)
+            done = pipe.execute()[1]
+        self._set(id, done=done)
+
+    def chunks(self, id: str) -> dict[int, str]:
+        """The finished chunks by their numbers."""
+        return {int(number): text for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
+
+    def _set(self, id: str, **fields: str | int) -> bool:
+        pairs = [part for pair in fields.items() for part in pair]
+        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[self._retention, *pairs]))
+
+
+def _key(id: str) -> str:
+    return f"tandem:translation:{id}"
+
+
+def _chunks_key(id: str) -> str:
+    return f"{_key(id)}:chunks"
+
+
+def _answer(value: dict[Any, Any] | Awaitable[Any]) -> dict[str, str]:
+    """redis-py types every answer as one of a client that may be asynchronous; this one is not."""
+    return cast("dict[str, str]", value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,49 @@
+"""What the registry gives of this workload. Importing it declares the actor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from app.queueing.checks import Check, Warn
+from app.queueing.workload import Workload
+from app.settings import Settings
+from app.translation import actors
+from app.translation.ollama import OllamaError, full_name
+
+if TYPE_CHECKING:
+    from click import Command
+    from flask import Blueprint
+
+
+def _blueprint(settings: Settings) -> Blueprint:
+    from app.translation.routes import make_blueprint
+
+    return make_blueprint(settings)
+
+
+def _commands() -> Sequence[Command]:
+    from app.translation.commands import translate
+
+    return (translate,)
+
+
+def _checks(settings: Settings) -> Sequence[Check]:
+    """Translations are accepted and kept while the model is away, so this only warns."""
+
+    def look_at_model() -> str:
+        try:
+            names = actors.ollama().models()
+        except OllamaError as error:
+            raise Warn(f"{error}; translations wait until it answers") from error
+        if full_name(settings.ollama_model) not in names:
+            raise Warn(
+                f"Ollama at {settings.ollama_url} does not have the model {settings.ollama_model}: "
+                f"pull it, or set OLLAMA_MODEL to one of {', '.join(sorted(names)) or 'none'}"
+            )
+        return f"{settings.ollama_model} at {settings.ollama_url}"
+
+    return (Check("model", look_at_model),)
+
+
+translation = Workload(name="translation", blueprint=_blueprint, checks=_checks, commands=_commands)

@@ -1,0 +1,1 @@
+"""The web application: factory, errors, health. Its routes come from the workloads."""

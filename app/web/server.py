@@ -1,0 +1,43 @@
+"""gunicorn's configuration, derived from the settings (`gunicorn --config python:app.web.server`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app import settings
+
+_settings = settings.current()
+
+bind = "0.0.0.0:8000"
+worker_class = "gthread"
+workers = _settings.web_workers
+threads = _settings.web_threads
+# One copy of the code for all workers; they connect to Redis after the fork, at their first command.
+preload_app = True
+# Heartbeats of the workers: a file on a disk can block (gunicorn's issue 1194).
+worker_tmp_dir = "/dev/shm"  # noqa: S108
+# Below web's stopwaitsecs in docker/supervisor/web.conf.
+graceful_timeout = 20
+timeout = 60
+keepalive = 5
+max_requests = 10_000
+max_requests_jitter = 2_000
+control_socket_disable = True
+accesslog = "-"
+access_log_format = '%(h)s "%(r)s" %(s)s %(b)s %(M)sms'
+# Records go to the handlers that create_app sets up, in the one format of all processes.
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+    },
+}
+
+
+def on_starting(_server: object) -> None:
+    """Before the application is loaded, so that gunicorn's first lines have the format as well."""
+    from app import logs
+
+    logs.configure(_settings.log_level, _settings.log_format)

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# How the scripts in bin/ speak: a step, a remark, an error that says what to do.
+
+say() { printf '\033[1m▸ %s\033[0m\n' "$*"; }
+note() { printf '  %s\n' "$*"; }
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# ask QUESTION: yes without a terminal, because a script has already decided; on a terminal a person does.
+ask() {
+  [ -t 0 ] && [ -t 1 ] || return 0
+  local answer
+  read -r -p "$1 [Y/n] " answer
+  [[ ${answer:-y} == [Yy]* ]]
+}
+
+# await SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds, with a dot for each second.
+await() {
+  local seconds=$1 what=$2 waited=0
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$waited" -lt "$seconds" ] || {
+      printf '\n'
+      return 1
+    }
+    [ "$waited" -gt 0 ] || printf '  waiting for %s ' "$what"
+    printf '.'
+    sleep 1
+    waited=$((waited + 1))
+  done
+  [ "$waited" -eq 0 ] || printf ' %s s\n' "$waited"
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
