@@ -1,0 +1,115 @@
+"""The models this server says it has: Apertium, and for tests its misbehaving twins."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model.errors import ApiError
+from model.misbehave import Misbehaviour
+from model.settings import Settings
+from model.translator import MODES
+
+NAME = "apertium"
+APERTIUM_DATA = Path("/usr/share/apertium")
+# Nothing is loaded into memory, so nothing is ever unloaded.
+NEVER = "9999-12-31T23:59:59Z"
+DETAILS = {
+    "parent_model": "",
+    "format": "apertium",
+    "family": "apertium",
+    "families": ["apertium"],
+    "parameter_size": "0",
+    "quantization_level": "none",
+}
+ABOUT = (
+    "# Apertium from Debian: rule-based machine translation with dictionaries and grammar rules.\n"
+    "# It is not a neural model. It translates en-es, es-en, fr-es and es-fr, and follows no instruction.\n"
+)
+
+
+class Catalogue:
+    """Names and descriptions of models.
+
+    ``data`` is the folder whose files count as the model's size and digest.
+    """
+
+    def __init__(self, settings: Settings, data: Path = APERTIUM_DATA) -> None:
+        self._misbehave = settings.misbehave
+        twins = list(Misbehaviour) if settings.test_models else []
+        self._models: dict[str, Misbehaviour | None] = {f"{NAME}:latest": None}
+        self._models |= {f"{NAME}-{twin}:latest": twin for twin in twins}
+        self._size, self._digest = _measure(data)
+        self._modified = datetime.fromtimestamp(data.stat().st_mtime if data.exists() else 0, UTC).isoformat()
+        self._contexts: dict[str, int] = {}
+
+    def behaviour(self, name: str) -> Misbehaviour | None:
+        """What the model ``name`` plays, None for a well-behaved one.
+
+        Raises ApiError 404 for an unknown name.
+        """
+        return self._models[self._full(name)] or self._misbehave
+
+    def used(self, name: str, num_ctx: int) -> None:
+        """Remember that a chat asked for this context (tokens), for ``ps``."""
+        self._contexts[self._full(name)] = num_ctx
+
+    def tags(self) -> dict[str, object]:
+        """The answer of ``GET /api/tags``."""
+        return {"models": [self._entry(name) | {"modified_at": self._modified} for name in self._models]}
+
+    def ps(self) -> dict[str, object]:
+        """The answer of ``GET /api/ps``: the models that were asked so far."""
+        loaded = {"expires_at": NEVER, "size_vram": 0}
+        contexts = self._contexts.copy()
+        return {"models": [self._entry(n) | loaded | {"context_length": c} for n, c in contexts.items()]}
+
+    def show(self, name: str) -> dict[str, object]:
+        """The answer of ``POST /api/show``. Raises ApiError 404 for an unknown name."""
+        twin = self._models[self._full(name)]
+        pairs = [f"{source}-{target}" for source, target in MODES]
+        return {
+            "license": "GPL; see Debian's packages apertium, apertium-eng-spa and apertium-fr-es",
+            "modelfile": ABOUT + (f"# For tests this one plays a failure: {twin}.\n" if twin else ""),
+            "parameters": "",
+            "template": "",
+            "details": DETAILS,
+            "model_info": {"general.architecture": "apertium", "apertium.pairs": pairs},
+            "capabilities": ["completion"],
+            "modified_at": self._modified,
+        }
+
+    def pull(self, name: str) -> Iterator[dict[str, object]]:
+        """The progress lines of ``POST /api/pull``: the model is part of the image, nothing is fetched.
+
+        Raises ApiError 500 after the first line for an unknown name, with the text that Ollama has for it.
+        """
+        yield {"status": "pulling manifest"}
+        try:
+            self._full(name)
+        except ApiError:
+            raise ApiError(500, "pull model manifest: file does not exist") from None
+        yield {
+            "status": f"pulling {self._digest[:12]}",
+            "digest": f"sha256:{self._digest}",
+            "total": self._size,
+            "completed": self._size,
+        }
+        for status in ("verifying sha256 digest", "writing manifest", "success"):
+            yield {"status": status}
+
+    def _full(self, name: str) -> str:
+        full = name if ":" in name else f"{name}:latest"
+        if full not in self._models:
+            raise ApiError(404, f"model '{name}' not found")
+        return full
+
+    def _entry(self, name: str) -> dict[str, object]:
+        return {"name": name, "model": name, "size": self._size, "digest": self._digest, "details": DETAILS}
+
+
+def _measure(data: Path) -> tuple[int, str]:
+    """The bytes of the language data, and a digest of its names and sizes, which changes with the package."""
+    paths = (path for path in data.rglob("*") if path.is_file())
+    files = sorted((str(path.relative_to(data)), path.stat().st_size) for path in paths)
+    return sum(size for _, size in files), hashlib.sha256(repr(files).encode()).hexdigest()

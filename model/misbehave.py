@@ -1,0 +1,101 @@
+"""The failures this server can play, so that a client's tests meet them on a real socket.
+
+Each one is chosen by the model's name, ``apertium-<name>``, or for all calls by MODEL_MISBEHAVE. The texts
+are Ollama's own, because clients decide by them what is worth another try.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+
+from model.errors import ApiError
+from model.steps import Cut, Fail, Finish, Say, Step, Wait
+
+LONGEST_STALL = 600.0
+# Lets the tokens arrive before the reset, which throws away what is still on its way.
+BEFORE_CUT = 0.05
+
+
+class Misbehaviour(StrEnum):
+    """The names, as they stand in a model's name and in MODEL_MISBEHAVE."""
+
+    SLOW = "slow"
+    STALL = "stall"
+    CUT = "cut"
+    ERROR_LINE = "error-line"
+    NO_DONE = "no-done"
+    LENGTH = "length"
+    EMPTY = "empty"
+    NOT_FOUND = "404"
+    CRASH = "500"
+    BAD_OPTION = "bad-option-500"
+    BUSY_THEN_WELL = "503-then-well"
+    ECHO = "echo"
+    PREAMBLE = "preamble"
+    FIXED_LATENCY = "fixed-latency"
+
+
+def refusal(kind: Misbehaviour | None, model: str) -> ApiError | None:
+    """The error that a call or a preload with this misbehaviour is refused with, if any."""
+    if kind is Misbehaviour.NOT_FOUND:
+        return ApiError(404, f"model '{model}' not found")
+    if kind is Misbehaviour.CRASH:
+        return ApiError(500, "llama runner process has terminated: exit status 2")
+    if kind is Misbehaviour.BAD_OPTION:
+        return ApiError(500, 'option "num_ctx" must be of type integer')
+    return None
+
+
+def content(kind: Misbehaviour | None, text: str, translate: Callable[[], str]) -> str:
+    """What the answer says. ``translate`` is called only when the translation is needed."""
+    if kind is Misbehaviour.ECHO:
+        return text
+    if kind is Misbehaviour.FIXED_LATENCY:
+        return text.upper()
+    if kind is Misbehaviour.PREAMBLE:
+        return "Here is the translation:\n\n" + translate()
+    return translate()
+
+
+def play(kind: Misbehaviour | None, words: Sequence[str], reason: str, slow_until: float) -> Iterator[Step]:
+    """Send ``words`` and finish with ``reason``, or do what the misbehaviour says.
+
+    slow_until: seconds of ``time.monotonic`` before which ``slow`` and ``fixed-latency`` send no byte.
+    """
+    words, reason = _shaped(kind, words, reason)
+    half = _half(words)
+    if kind in (Misbehaviour.SLOW, Misbehaviour.FIXED_LATENCY):
+        yield Wait(slow_until)
+    match kind:
+        case Misbehaviour.STALL:
+            yield from map(Say, half)
+            yield Wait(time.monotonic() + LONGEST_STALL)
+        case Misbehaviour.CUT:
+            yield from map(Say, half)
+            yield Wait(time.monotonic() + BEFORE_CUT)
+            yield Cut()
+        case Misbehaviour.ERROR_LINE:
+            yield from map(Say, words[:1])
+            yield Fail("an error was encountered while running the model: unexpected EOF")
+        case Misbehaviour.NO_DONE:
+            yield from map(Say, words)
+        case _:
+            yield from map(Say, words)
+            yield Finish(reason)
+
+
+def _shaped(kind: Misbehaviour | None, words: Sequence[str], reason: str) -> tuple[Sequence[str], str]:
+    match kind:
+        case Misbehaviour.LENGTH:
+            return _half(words), "length"
+        case Misbehaviour.EMPTY:
+            return [], "stop"
+        case Misbehaviour.FIXED_LATENCY:
+            # One piece: a benchmark's latency should not grow with the number of words.
+            return ["".join(words)], reason
+        case _:
+            return words, reason
+
+
+def _half(words: Sequence[str]) -> Sequence[str]:
+    return words[: (len(words) + 1) // 2]

@@ -1,0 +1,207 @@
+"""The offline model's failures, as a client meets them on its socket."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from model.misbehave import Misbehaviour
+from model.server import ModelServer
+from model.settings import Settings
+
+DELAY = 0.3
+TEXT = "one two three four"
+
+
+class FakeTranslator:
+    """Turns the text into capitals."""
+
+    def translate(self, text: str, source: str, target: str, gone: Callable[[], bool]) -> str:
+        return text.upper()
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[int]:
+    with ModelServer(settings, FakeTranslator(), "127.0.0.1") as server:
+        server.daemon_threads = False  # so that closing waits for the last line of the log
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of a running server with test models."""
+    with serving(Settings(port=0, test_models=True, delay=DELAY)) as number:
+        yield number
+
+
+class Answer:
+    """All that a client gets from one chat."""
+
+    def __init__(self, port: int, model: str, text: str = TEXT, **fields: Any) -> None:
+        messages = [
+            {"role": "system", "content": "Translate from English (en) to Spanish (es)."},
+            {"role": "user", "content": text},
+        ]
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        started = time.monotonic()
+        connection.request("POST", "/api/chat", json.dumps({"model": model, "messages": messages} | fields))
+        response = connection.getresponse()
+        self.first_byte = time.monotonic() - started
+        self.status = response.status
+        self.lines = [json.loads(line) for line in response.read().splitlines()]
+        connection.close()
+
+    @property
+    def content(self) -> str:
+        return "".join(line["message"]["content"] for line in self.lines if "message" in line)
+
+
+def raw_chat(port: int, model: str) -> socket.socket:
+    """A socket on which the chat was asked for, and nothing read yet."""
+    messages = [{"role": "user", "content": f"Translate to Spanish: {TEXT}"}]
+    body = json.dumps({"model": model, "messages": messages})
+    client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client.sendall(f"POST /api/chat HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    return client
+
+
+def read_until(client: socket.socket, wanted: bytes) -> bytes:
+    data = b""
+    while wanted not in data:
+        more = client.recv(65536)
+        assert more, f"the connection ended before {wanted!r}"
+        data += more
+    return data
+
+
+def test_every_misbehaviour_is_listed(port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/api/tags")
+    names = {model["name"] for model in json.load(connection.getresponse())["models"]}
+    connection.close()
+    assert names == {"apertium:latest"} | {f"apertium-{kind}:latest" for kind in Misbehaviour}
+
+
+def test_slow_sends_no_byte_before_the_delay_and_then_answers_well(port: int) -> None:
+    answer = Answer(port, "apertium-slow")
+    assert answer.first_byte >= DELAY
+    assert answer.content == TEXT.upper()
+    assert answer.lines[-1]["done_reason"] == "stop"
+
+
+def test_fixed_latency_takes_the_delay_and_answers_in_capitals(port: int) -> None:
+    answer = Answer(port, "apertium-fixed-latency")
+    assert DELAY <= answer.first_byte < DELAY + 0.5
+    assert (answer.content, answer.lines[-1]["eval_count"]) == (TEXT.upper(), 4)
+
+
+def test_stall_falls_silent_after_some_tokens_until_the_client_leaves(
+    port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = raw_chat(port, "apertium-stall")
+    read_until(client, b"TWO")
+    client.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    client.close()
+    deadline = time.monotonic() + 5
+    output = ""
+    while "499" not in output and time.monotonic() < deadline:
+        time.sleep(0.01)
+        output += capfd.readouterr().out
+    assert "POST /api/chat 499 " in output
+
+
+def test_cut_resets_the_connection_in_the_middle_of_the_stream(port: int) -> None:
+    with raw_chat(port, "apertium-cut") as client:
+        data = read_until(client, b"TWO")
+        assert b"THREE" not in data
+        with pytest.raises(ConnectionResetError):
+            while client.recv(65536):
+                pass
+
+
+def test_error_line_comes_after_a_token_with_status_200(port: int) -> None:
+    answer = Answer(port, "apertium-error-line")
+    assert answer.status == 200
+    assert answer.content == "ONE"
+    assert answer.lines[1:] == [{"error": "an error was encountered while running the model: unexpected EOF"}]
+
+
+def test_error_line_without_streaming_is_a_500(port: int) -> None:
+    assert Answer(port, "apertium-error-line", stream=False).status == 500
+
+
+def test_no_done_ends_properly_but_without_the_last_object(port: int) -> None:
+    answer = Answer(port, "apertium-no-done")
+    assert answer.content == TEXT.upper()
+    assert not any(line["done"] for line in answer.lines)
+    assert Answer(port, "apertium-no-done", stream=False).lines[0]["done"] is False
+
+
+def test_length_ends_early_and_says_so(port: int) -> None:
+    answer = Answer(port, "apertium-length")
+    assert (answer.content, answer.lines[-1]["done_reason"]) == ("ONE TWO", "length")
+
+
+def test_empty_is_done_without_a_word(port: int) -> None:
+    answer = Answer(port, "apertium-empty")
+    assert (answer.content, len(answer.lines), answer.lines[0]["done_reason"]) == ("", 1, "stop")
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "error"),
+    [
+        ("apertium-404", 404, "model 'apertium-404' not found"),
+        ("apertium-500", 500, "llama runner process has terminated: exit status 2"),
+        ("apertium-bad-option-500", 500, 'option "num_ctx" must be of type integer'),
+    ],
+)
+def test_refusals_have_ollamas_status_and_text(port: int, model: str, status: int, error: str) -> None:
+    answer = Answer(port, model)
+    assert (answer.status, answer.lines) == (status, [{"error": error}])
+    assert Answer(port, model, messages=[]).status == status
+
+
+def test_503_then_well_counts_each_text_for_itself(port: int) -> None:
+    Answer(port, "apertium", "one")
+    first = [Answer(port, "apertium-503-then-well", "one") for _ in range(3)]
+    assert [answer.status for answer in first] == [503, 503, 200]
+    assert first[0].lines[0]["error"].startswith("server busy, please try again.  maximum pending requests")
+    assert Answer(port, "apertium-503-then-well", "two").status == 503
+
+
+def test_echo_returns_the_source(port: int) -> None:
+    assert Answer(port, "apertium-echo").content == TEXT
+
+
+def test_preamble_stands_before_the_answer(port: int) -> None:
+    assert Answer(port, "apertium-preamble").content == "Here is the translation:\n\nONE TWO THREE FOUR"
+
+
+def test_the_environment_makes_the_honest_model_misbehave() -> None:
+    with serving(Settings(port=0, misbehave=Misbehaviour.ECHO)) as port:
+        assert Answer(port, "apertium").content == TEXT
+
+
+def test_calls_are_counted_by_text_but_not_preloads(port: int) -> None:
+    for model in ("apertium", "apertium-500", "apertium"):
+        Answer(port, model)
+    Answer(port, "apertium", "other")
+    Answer(port, "apertium", messages=[])
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/test/calls")
+    assert json.load(connection.getresponse()) == {"chat": 4, "texts": {TEXT: 3, "other": 1}}
+    connection.close()
