@@ -110,7 +110,7 @@ def config(as_json: bool, supervisor: bool) -> None:
 def _print_for_supervisor(effective: settings.Settings) -> None:
     """Shell assignments for the entrypoint: supervisor has no defaults for variables in its configuration."""
     variables = {
-        "PROGRAMS": " ".join(effective.started_programs),
+        "START_PROGRAMS": " ".join(effective.started_programs),
         "WORKERS": effective.workers,
         "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
     }

@@ -14,7 +14,7 @@ export WORKERS WORKER_STOP_SECONDS
 # `supervisorctl reread && supervisorctl update` takes them over.
 mkdir -p /run/tandem/programs
 rm -f /run/tandem/programs/*.conf
-for program in $PROGRAMS; do
+for program in $START_PROGRAMS; do
   cp "/etc/supervisor/programs/$program.conf" /run/tandem/programs/
 done
 

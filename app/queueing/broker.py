@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Callbacks, CurrentMessage, Pipelines, ShutdownNotifications, TimeLimit
@@ -17,8 +19,12 @@ TIME_LIMIT_INTERVAL_MS = 250
 MAINTENANCE_PER_MILLION = 50_000
 
 
+@cache
 def install(settings: Settings) -> RedisBroker:
-    """Makes the broker that every actor declared from now on belongs to. Connects at the first command."""
+    """The broker that every actor which is declared from now on belongs to, made once. Connects at the first command.
+
+    dramatiq binds an actor to the broker of the moment when its module is imported, so this comes first.
+    """
     broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=connect(settings),
         maintenance_chance=MAINTENANCE_PER_MILLION,

@@ -11,8 +11,7 @@ from typing import Any
 
 import redis
 from dramatiq import Broker, Message, Middleware
-from dramatiq.errors import ConnectionError as BrokerConnectionError
-from dramatiq.errors import Retry
+from dramatiq.errors import BrokerConnectionError, Retry
 
 from app.queueing.errors import PermanentError
 
@@ -70,9 +69,9 @@ class Retries(Middleware):
     def _delay(self, exception: BaseException, attempt: int, options: dict[str, Any]) -> int:
         if isinstance(exception, Retry) and exception.delay is not None:
             return int(exception.delay)
-        delay = options.get("retry_delay", self.delay) * self.multiplier**attempt
+        delay: float = options.get("retry_delay", self.delay) * self.multiplier**attempt
         # Spreads the retries of messages that failed together; not a secret.
-        return int(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
+        return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
 
 
 def _until_stored(store: Callable[[], Message[Any] | None]) -> None:

@@ -26,7 +26,7 @@ class TooLong(NotAllowed):
 
 
 class TranslationRequest(BaseModel):
-    """`text` is to be had in the language `target`; without `source` the model finds out, without `model` the default."""
+    """`text` is to be had in the language `target`; without `source` the model finds out which it is."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

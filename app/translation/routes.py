@@ -16,7 +16,13 @@ _STATUS = {NotJson: 400, TooLong: 413, NotAllowed: 422}
 
 def make_blueprint(settings: Settings) -> Blueprint:
     """POST /translations, GET /translations/<id> and the page at /."""
-    routes = Blueprint("translation", __name__, template_folder="templates", static_folder="static", static_url_path="/static/translation")
+    routes = Blueprint(
+        "translation",
+        __name__,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/static/translation",
+    )
 
     @routes.post("/translations")
     def create() -> tuple[Response, int, dict[str, str]]:

@@ -1,0 +1,78 @@
+"""Real containers of the images that bin/test has built, and their logs in the report of a test that failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+# Read by testcontainers when it is imported. Its clean-up container would have to be pulled, and the address it
+# finds by itself is the bridge's: the tests talk to published ports on loopback only.
+os.environ |= {
+    "TESTCONTAINERS_RYUK_DISABLED": "true",
+    "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+    "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
+}
+
+import pytest
+from testcontainers.core.network import Network
+
+from tests.integration.tandem import Model, Tandem
+
+running: list[Tandem | Model] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and Path(item.path).is_relative_to(Path(__file__).parent):
+        for container in running:
+            logs = container.logs() if container.started else "it did not start"
+            report.sections.append((f"logs of {type(container).__name__}", logs))
+    return report
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def model(network: Network) -> Iterator[Model]:
+    model = Model(network)
+    running.append(model)
+    model.start()
+    yield model
+    running.remove(model)
+    model.remove()
+
+
+@pytest.fixture(scope="session")
+def app(network: Network, model: Model) -> Iterator[Tandem]:
+    """The container as it comes, for tests that leave it as they found it."""
+    tandem = Tandem(network, {"RETRY_DELAY": "200"})
+    running.append(tandem)
+    tandem.start().await_healthy()
+    yield tandem
+    running.remove(tandem)
+    tandem.remove()
+
+
+@pytest.fixture
+def start(network: Network) -> Iterator[Callable[..., Tandem]]:
+    """Starts a container of the test's own with the settings given as keywords; removed at the end."""
+    own: list[Tandem] = []
+
+    def start(**settings: str) -> Tandem:
+        tandem = Tandem(network, settings)
+        own.append(tandem)
+        running.append(tandem)
+        return tandem.start()
+
+    yield start
+    for tandem in own:
+        running.remove(tandem)
+        tandem.remove()

@@ -1,0 +1,166 @@
+"""A running container of the image under test, spoken to as its users do: over HTTP and with docker exec."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import httpx
+from docker.models.containers import Container
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
+
+T = TypeVar("T")
+
+IMAGE = "tandem:test"
+MODEL_IMAGE = "tandem-model:test"
+LABEL = "tandem.test"
+START_SECONDS = 60
+TRANSLATION_SECONDS = 60
+
+
+def await_true(look: Callable[[], T], *, seconds: float, what: str) -> T:
+    """Looks until it sees something true and returns that; fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if seen := look():
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}; last seen: {seen!r}")
+        time.sleep(0.05)
+
+
+class Tandem:
+    """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`."""
+
+    started = False
+
+    def __init__(self, network: Network, environment: dict[str, str]) -> None:
+        container = DockerContainer(IMAGE).with_network(network)
+        container.with_exposed_ports(8000).with_envs(**environment)
+        container.with_tmpfs_mount("/run").with_tmpfs_mount("/tmp")  # noqa: S108
+        container.with_kwargs(
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            labels={LABEL: "app"},
+        )
+        self._container = container
+
+    def start(self) -> Tandem:
+        """Starts it without waiting for anything."""
+        self._container.start()
+        self.started = True
+        return self
+
+    def await_healthy(self) -> Tandem:
+        """Waits until Docker calls it healthy."""
+        HealthcheckWaitStrategy().with_startup_timeout(START_SECONDS).wait_until_ready(self._container)
+        return self
+
+    def remove(self) -> None:
+        """Removes it with its volumes, by force."""
+        self._container.stop(delete_volume=True)
+
+    @property
+    def docker(self) -> Container:
+        """The container in Docker's own words, looked at anew."""
+        container = cast(Container, self._container.get_wrapped_container())
+        container.reload()
+        return container
+
+    @property
+    def url(self) -> str:
+        """Where its port 8000 is published."""
+        return f"http://{self._container.get_container_host_ip()}:{self._container.get_exposed_port(8000)}"
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One HTTP request on a connection of its own."""
+        return httpx.request(method, self.url + path, timeout=10, trust_env=False, **options)
+
+    def run(self, *command: str) -> tuple[int, str]:
+        """Exit code and output (both streams) of a command inside, run as the container's user."""
+        code, output = self.docker.exec_run(list(command))
+        return code, output.decode()
+
+    def output(self, *command: str) -> str:
+        """Output of a command that has to succeed."""
+        code, output = self.run(*command)
+        assert code == 0, f"{command} left with {code}: {output}"
+        return output
+
+    def states(self) -> dict[str, str]:
+        """supervisor's state of each process, by names such as worker:worker_00."""
+        _, output = self.run("supervisorctl", "status")
+        return {line.split()[0]: line.split()[1] for line in output.splitlines()}
+
+    def translate(self, text: str, target: str = "es", **fields: str) -> dict[str, Any]:
+        """The JSON of an accepted translation."""
+        answer = self.request("POST", "/translations", json={"text": text, "target": target, **fields})
+        assert answer.status_code == 202, answer.text
+        return cast("dict[str, Any]", answer.json())
+
+    def translation(self, id_: str) -> dict[str, Any]:
+        """The JSON of a translation as it is now."""
+        answer = self.request("GET", f"/translations/{id_}")
+        assert answer.status_code == 200, answer.text
+        return cast("dict[str, Any]", answer.json())
+
+    def ended(self, id_: str, *, seconds: float = TRANSLATION_SECONDS) -> dict[str, Any]:
+        """The translation, waited for until it is done or failed."""
+
+        def look() -> dict[str, Any] | None:
+            seen = self.translation(id_)
+            return seen if seen["status"] in ("done", "failed") else None
+
+        return cast("dict[str, Any]", await_true(look, seconds=seconds, what=f"the end of translation {id_}"))
+
+    def logs(self) -> str:
+        """Everything it has logged: Docker's copy and the files."""
+        parts = [self.docker.logs().decode(errors="replace")]
+        if self.docker.status == "running":
+            _, files = self.run("sh", "-c", "tail -n 100 /var/log/supervisor/*.log")
+            parts.append(files)
+        return "\n".join(parts)
+
+
+class Model:
+    """The offline model's container with its test models, reachable inside the network as `model`."""
+
+    started = False
+
+    def __init__(self, network: Network, *, alias: str = "model", **environment: str) -> None:
+        container = DockerContainer(MODEL_IMAGE).with_network(network).with_network_aliases(alias)
+        container.with_exposed_ports(11434).with_envs(MODEL_TEST_MODELS="1", **environment)
+        container.with_tmpfs_mount("/tmp")  # noqa: S108
+        container.with_kwargs(
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            labels={LABEL: "model"},
+        )
+        container.waiting_for(HealthcheckWaitStrategy().with_startup_timeout(START_SECONDS))
+        self._container = container
+
+    def start(self) -> Model:
+        """Starts it and waits until it is healthy."""
+        self._container.start()
+        self.started = True
+        return self
+
+    def remove(self) -> None:
+        """Removes it by force."""
+        self._container.stop()
+
+    def calls(self) -> dict[str, Any]:
+        """How often it was asked, in all and for each text."""
+        host, port = self._container.get_container_host_ip(), self._container.get_exposed_port(11434)
+        answer = httpx.get(f"http://{host}:{port}/test/calls", timeout=10, trust_env=False)
+        return cast("dict[str, Any]", json.loads(answer.text))
+
+    def logs(self) -> str:
+        """Everything it has logged."""
+        return cast(bytes, self._container.get_wrapped_container().logs()).decode(errors="replace")

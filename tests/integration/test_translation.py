@@ -1,0 +1,228 @@
+"""Translations from the request to the result, by the offline model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.tandem import Model, Tandem, await_true
+
+Start = Callable[..., Tandem]
+
+
+def test_a_text_is_translated(app: Tandem) -> None:
+    accepted = app.translate("The house is beautiful.", source="en")
+    assert accepted["status"] == "queued"
+
+    ended = app.ended(accepted["id"])
+
+    assert ended["translation"] == "La casa es bella."
+    assert (ended["status"], ended["error"], ended["progress"]) == ("done", None, {"done": 1, "total": 1})
+    assert accepted["created_at"] <= ended["started_at"] <= ended["finished_at"]
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "expected"),
+    [
+        ("La casa es bella.", "es", "en", "The house is beautiful."),
+        ("La maison est belle.", "fr", "es", "La casa es guapa."),
+        ("La casa es bella.", "es", "fr", "La maison est belle."),
+    ],
+)
+def test_the_offline_model_knows_four_pairs(app: Tandem, text: str, source: str, target: str, expected: str) -> None:
+    assert app.ended(app.translate(text, target, source=source)["id"])["translation"] == expected
+
+
+def test_the_model_finds_the_source_language_out(app: Tandem) -> None:
+    ended = app.ended(app.translate("La maison est belle et le jardin est grand.")["id"])
+    assert ended["translation"] == "La casa es guapa y el jardín es grande."
+
+
+def test_fifty_paragraphs_keep_their_order_and_every_blank_line(app: Tandem) -> None:
+    gaps = ["\n\n", "\n\n\n", "\n \n", "\r\n\r\n", "\n\n\t"]
+    words = [f"The house number {number} is beautiful." for number in range(50)]
+    text = "\n" + "".join(word + gaps[number % len(gaps)] for number, word in enumerate(words))
+
+    ended = app.ended(app.translate(text, source="en")["id"])
+
+    assert ended["status"] == "done"
+    assert ended["progress"] == {"done": 50, "total": 50}
+    expected = [f"El número de casa {number} es bello." for number in range(50)]
+    got = [part for part in re.split(r"(\s*\n\s*)", ended["translation"]) if part.strip()]
+    assert len(got) == 50
+    assert [re.findall(r"\d+", part) for part in got] == [[str(number)] for number in range(50)]
+    assert got == expected
+    # What stands between the paragraphs is the same to the byte.
+    assert re.sub("El número de casa", "", ended["translation"]).count("\n") == text.count("\n")
+    assert (
+        "\n" + "".join(word + gaps[number % len(gaps)] for number, word in enumerate(expected)) == ended["translation"]
+    )
+
+
+def test_a_model_that_is_not_pulled_ends_as_failed_with_the_reason(app: Tandem) -> None:
+    ended = app.ended(app.translate("Good morning.", source="en", model="gemma3:4b")["id"])
+
+    assert ended["status"] == "failed"
+    assert ended["error"] == "Ollama refused (404): model 'gemma3:4b' not found"
+
+
+def test_a_pair_that_the_model_does_not_know_ends_as_failed_with_the_reason(app: Tandem) -> None:
+    ended = app.ended(app.translate("Good morning.", "de", source="en")["id"])
+
+    assert ended["status"] == "failed"
+    assert "this offline model translates en→es" in ended["error"]
+
+
+@pytest.mark.parametrize("name", ["503-then-well"])
+def test_a_model_that_is_busy_at_first_is_asked_again(app: Tandem, name: str) -> None:
+    ended = app.ended(app.translate("The house is beautiful.", source="en", model=f"apertium-{name}")["id"])
+    assert (ended["status"], ended["translation"], ended["error"]) == ("done", "La casa es bella.", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "calls"),
+    [
+        ("cut", "hung up", 4),
+        ("error-line", "the model broke off", 4),
+        ("no-done", "the answer ended in the middle", 4),
+        ("empty", "empty answer", 4),
+        ("500", "terminated", 4),
+        ("bad-option-500", "Ollama refused (500)", 1),
+        ("404", "Ollama refused (404)", 1),
+        ("length", "grew over the limit", 1),
+    ],
+)
+def test_a_model_that_misbehaves_is_asked_again_only_where_that_can_help(
+    app: Tandem, model: Model, name: str, reason: str, calls: int
+) -> None:
+    text = f"The {name} house is beautiful."
+
+    ended = app.ended(app.translate(text, source="en", model=f"apertium-{name}")["id"])
+
+    assert ended["status"] == "failed"
+    assert reason in ended["error"]
+    assert model.calls()["texts"][text] == calls
+
+
+def test_a_model_that_falls_silent_is_given_up_after_the_timeout(start: Start, model: Model) -> None:
+    tandem = start(OLLAMA_TIMEOUT="1", MAX_RETRIES="1", RETRY_DELAY="10").await_healthy()
+
+    ended = tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-stall")["id"])
+
+    assert ended["status"] == "failed"
+    assert "was silent for too long" in ended["error"]
+
+
+def test_without_ollama_the_web_serves_and_everything_names_it(start: Start) -> None:
+    tandem = start(OLLAMA_URL="http://nowhere:11434", MAX_RETRIES="1", RETRY_DELAY="10").await_healthy()
+
+    ended = tandem.ended(tandem.translate("Good morning.")["id"])
+    assert ended["status"] == "failed"
+    assert "Ollama at http://nowhere:11434 cannot be reached" in ended["error"]
+
+    ready = tandem.request("GET", "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["status"] == "warn"
+    assert "http://nowhere:11434" in ready.json()["checks"]["model"]["detail"]
+    code, output = tandem.run("queue", "health")
+    assert code == 0
+    assert re.search(r"^warn  model .*http://nowhere:11434", output, re.MULTILINE)
+
+
+def test_a_configured_model_that_is_missing_is_named_with_what_there_is(start: Start, model: Model) -> None:
+    tandem = start(OLLAMA_MODEL="gemma3:4b").await_healthy()
+
+    detail = tandem.request("GET", "/readyz").json()["checks"]["model"]["detail"]
+    assert detail.startswith(
+        "Ollama at http://model:11434 does not have the model gemma3:4b: pull it, or set OLLAMA_MODEL"
+    )
+    assert "apertium:latest" in detail
+
+
+def test_while_redis_is_stopped_nothing_is_accepted_and_afterwards_all_is_well(start: Start, model: Model) -> None:
+    tandem = start().await_healthy()
+    tandem.output("supervisorctl", "stop", "redis")
+
+    answer = tandem.request("POST", "/translations", json={"text": "Good morning.", "target": "es"})
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) > 0
+    assert tandem.request("GET", "/readyz").status_code == 503
+    assert tandem.request("GET", "/healthz").status_code == 200
+
+    tandem.output("supervisorctl", "start", "redis")
+    await_true(lambda: tandem.run("queue", "health")[0] == 0, seconds=20, what="healthy again")
+    assert tandem.ended(tandem.translate("Good morning.", source="en")["id"])["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/translations", b'{"text": "", "target": "es"}', 422),
+        ("POST", "/translations", b'{"text": "Hi.", "target": "xx"}', 422),
+        ("POST", "/translations", b"{", 400),
+        ("PUT", "/translations", b"{}", 405),
+        ("GET", "/translations/7", b"", 404),
+        ("GET", "/nothing", b"", 404),
+    ],
+)
+def test_bad_input_gets_a_problem_document(app: Tandem, method: str, path: str, body: bytes, status: int) -> None:
+    answer = app.request(method, path, content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+def test_queue_translate_waits_and_prints(app: Tandem) -> None:
+    output = app.output("queue", "translate", "The house is beautiful.", "--from", "en", "--to", "es", "--wait")
+    assert output == "La casa es bella.\n"
+
+    queued = app.output("queue", "translate", "The house is beautiful.", "--to", "es")
+    (id_,) = re.findall(r"queued as (\S+)", queued)
+    assert app.ended(id_)["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("Hi.", "--to", "xx"), "target 'xx' is not a known language"),
+        ((" ", "--to", "es"), "text is blank"),
+        (("Hi.", "--to", "es", "--from", "es"), "give two different languages"),
+    ],
+)
+def test_queue_translate_refuses_bad_input_in_one_line(app: Tandem, arguments: tuple[str, ...], sentence: str) -> None:
+    code, output = app.run("queue", "translate", *arguments)
+
+    assert code == 1
+    assert len(output.splitlines()) == 1
+    assert sentence in output
+
+
+def test_a_stopping_worker_lets_its_message_finish(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1").await_healthy()
+    accepted = tandem.translate("Good morning.", source="en", model="apertium-slow")
+    await_true(lambda: tandem.translation(accepted["id"])["status"] == "running", seconds=10, what="it runs")
+
+    tandem.output("supervisorctl", "stop", "worker:*")
+
+    assert tandem.translation(accepted["id"])["status"] == "done"
+    assert "finishing the running messages" in tandem.output("supervisorctl", "tail", "worker:worker_00")
+
+
+def test_every_line_of_a_running_message_names_it(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1", LOG_FORMAT="json", WEB_WORKERS="1").await_healthy()
+    tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-404")["id"])
+
+    out = tandem.output("cat", "/var/log/supervisor/worker-00.log", "/var/log/supervisor/worker-00-error.log")
+    import json
+
+    records = [json.loads(line) for line in out.splitlines()]
+    about = [record for record in records if "message_id" in record]
+    assert {record["process"] for record in records} == {"worker_00"}
+    assert {record["actor"] for record in about} == {"translate"}
+    assert len({record["message_id"] for record in about}) == 1
+    assert any("Traceback" in record.get("exc_info", "") for record in about)

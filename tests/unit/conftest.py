@@ -1,0 +1,51 @@
+"""The application on a Redis inside the test's own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from fakeredis import FakeRedis, FakeServer
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import settings
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> FakeServer:
+    """One for all tests: dramatiq's actors keep the connection that they were declared with."""
+    return FakeServer()
+
+
+@pytest.fixture
+def redis_client(redis_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    def connect(_url: str, *, decode_responses: bool, **_options: Any) -> redis.Redis:
+        return FakeRedis(server=redis_server, decode_responses=decode_responses)
+
+    monkeypatch.setattr(redis.Redis, "from_url", connect)
+    redis_server.connected = True
+    with FakeRedis(server=redis_server, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    from app.web.application import create_app
+
+    monkeypatch.setenv("OLLAMA_URL", "http://127.0.0.1:9")  # discard: nothing listens there
+    settings.current.cache_clear()
+    application = create_app()
+    from app.translation import actors
+
+    actors.store.cache_clear()
+    actors.ollama.cache_clear()
+    return application
+
+
+@pytest.fixture
+def client(application: Flask) -> FlaskClient:
+    return application.test_client()

@@ -1,0 +1,49 @@
+"""Cutting a text: nothing is lost, and every piece fits."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.translation.chunks import split, tokens
+
+# Much white space of all kinds, and characters of one to four bytes.
+TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)
+
+
+@given(TEXTS, st.integers(2, 60))
+def test_joined_pieces_are_the_text_byte_for_byte(text: str, budget: int) -> None:
+    document = split(text, budget=budget)
+    assert document.join([chunk.text for chunk in document.chunks]) == text
+
+
+@given(TEXTS, st.integers(2, 60))
+def test_every_piece_has_words_and_fits(text: str, budget: int) -> None:
+    for chunk in split(text, budget=budget).chunks:
+        assert chunk.text.strip() == chunk.text != ""
+        assert tokens(chunk.text) <= budget
+
+
+def test_white_space_between_paragraphs_never_reaches_the_model() -> None:
+    document = split("\n One.\n \n\n  Two,\nthree.\r\n\r\nFour. \n", budget=500)
+
+    assert [chunk.text for chunk in document.chunks] == ["One.", "Two,\nthree.", "Four."]
+    assert document.join(["Uno.", "Dos,\ntres.", "Cuatro."]) == "\n Uno.\n \n\n  Dos,\ntres.\r\n\r\nCuatro. \n"
+
+
+def test_a_long_paragraph_is_cut_at_its_lines_and_then_at_its_sentences() -> None:
+    document = split("A first one. A second one.\nA new line.", budget=5)
+
+    assert [chunk.text for chunk in document.chunks] == ["A first one.", "A second one.", "A new line."]
+
+
+def test_neighbours_stay_together_as_far_as_they_fit() -> None:
+    document = split("One. Two. Three. Four.", budget=4)
+
+    assert [chunk.text for chunk in document.chunks] == ["One. Two.", "Three. Four."]
+
+
+def test_a_word_without_end_is_cut_anywhere() -> None:
+    document = split("漢" * 10, budget=4)
+
+    assert [chunk.text for chunk in document.chunks] == ["漢漢漢", "漢漢漢", "漢漢漢", "漢"]

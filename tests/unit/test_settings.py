@@ -1,0 +1,137 @@
+"""Settings: what cannot be used is told in one line that names the variable, the value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, SettingsError, masked, read
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_without_variables_every_setting_has_its_default() -> None:
+    assert read({}) == Settings()
+    assert Settings().redis_dsn == "unix:///run/tandem/redis.sock"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read({"WORKERS": "", "REDIS_URL": "", "REDIS_URL_FILE": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("WORKERS", "0", "a whole number from 1 to 64"),
+        ("WORKERS", "many", "a whole number from 1 to 64"),
+        ("WORKERS", "2.5", "a whole number from 1 to 64"),
+        ("RETRY_MULTIPLIER", "nan", "a number from 1 to 100"),
+        ("RETRY_MULTIPLIER", "0.5", "a number from 1 to 100"),
+        ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
+        ("LOG_FORMAT", "xml", "text or json"),
+        ("OLLAMA_URL", "model:11434", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("OLLAMA_URL", "http://", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("PROGRAMS", "web,database", "names out of redis, web, worker, with commas between them"),
+        ("PROGRAMS", ",", "names out of redis, web, worker, with commas between them"),
+        ("WORKER_QUEUES", "a b", "names of queues, with commas between them, or empty for all"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_in_one_line(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read({name: value})
+
+    assert error.value.lines == [f"{name}={value} cannot be used: allowed is {allowed}"]
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        read({"WORKERS": "0", "WEB_THREADS": "x"})
+
+    assert [line.split("=")[0] for line in error.value.lines] == ["WEB_THREADS", "WORKERS"]
+
+
+def test_a_secret_never_appears_in_an_error() -> None:
+    with pytest.raises(SettingsError) as error:
+        read({"REDIS_URL": "http://:hunter2@redis"})
+
+    assert error.value.lines == [
+        "REDIS_URL=****** cannot be used: "
+        "allowed is redis://…, rediss://… or unix:///…, or empty for the embedded Redis"
+    ]
+    assert "hunter2" not in repr(error.value.__cause__) + repr(error.value.__context__)
+
+
+def test_a_secret_is_masked_wherever_it_is_shown() -> None:
+    settings = read({"REDIS_URL": "redis://:hunter2@redis:6379/0"})
+
+    assert settings.redis_dsn == "redis://:hunter2@redis:6379/0"
+    assert masked("redis_url", settings.redis_url) == "******"
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "redis_url"
+    secret.write_text("redis://:hunter2@redis:6379/0\n")
+
+    assert read({"REDIS_URL_FILE": str(secret)}).redis_dsn == "redis://:hunter2@redis:6379/0"
+
+
+def test_a_secrets_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL_FILE=/nowhere cannot be used: No such file or directory"):
+        read({"REDIS_URL_FILE": "/nowhere"})
+    with pytest.raises(SettingsError, match="both set: only one of them is allowed"):
+        read({"REDIS_URL_FILE": str(tmp_path), "REDIS_URL": "redis://redis"})
+
+
+def test_timeouts_must_nest() -> None:
+    with pytest.raises(SettingsError, match=r"OLLAMA_TIMEOUT=600 cannot be used.* below MESSAGE_TIME_LIMIT=600"):
+        read({"OLLAMA_TIMEOUT": "600"})
+    settings = read({"OLLAMA_TIMEOUT": "30", "MESSAGE_TIME_LIMIT": "60"})
+    assert settings.ollama_timeout < settings.message_time_limit < settings.drain_timeout < settings.worker_stop_seconds
+
+
+def test_the_grace_period_of_compose_covers_all_groups_that_stop_one_after_the_other() -> None:
+    compose = (ROOT / "compose.yaml").read_text()
+    grace = re.search(r"stop_grace_period: \$\{STOP_GRACE_PERIOD:-(\d+)s\}", compose)
+    programs = [path.read_text() for path in (ROOT / "docker/supervisor/programs").glob("*.conf")]
+    fixed = [int(seconds) for text in programs for seconds in re.findall(r"^stopwaitsecs=(\d+)$", text, re.MULTILINE)]
+
+    assert grace
+    assert len(fixed) == len(programs) - 1  # the worker's is derived
+    assert int(grace[1]) >= Settings().worker_stop_seconds + sum(fixed)
+
+
+def test_a_container_without_redis_needs_one_elsewhere() -> None:
+    with pytest.raises(SettingsError, match="PROGRAMS=worker cannot be used: without the program redis, REDIS_URL"):
+        read({"PROGRAMS": "worker"})
+    assert read({"PROGRAMS": "worker", "REDIS_URL": "redis://redis"}).started_programs == ("worker",)
+
+
+def test_no_embedded_redis_is_started_beside_another_one() -> None:
+    assert read({"REDIS_URL": "redis://redis"}).started_programs == ("web", "worker")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().workers = 3  # type: ignore[misc]
+
+
+def test_the_example_file_lists_every_setting_with_its_default() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    listed = dict(line[1:].split("=", 1) for line in lines if re.match(r"#[A-Z_]+=", line))
+    of_compose = {"BIND_ADDRESS", "PORT", "STOP_GRACE_PERIOD", "OLLAMA_VERSION", "OLLAMA_NUM_PARALLEL"}
+
+    defaults = {name.upper(): masked(name, value) for name, value in Settings()}
+    assert {name: value for name, value in listed.items() if name not in of_compose} == {
+        name: value.removesuffix(".0") for name, value in defaults.items()
+    }
+
+
+def test_compose_hands_every_setting_on() -> None:
+    compose = (ROOT / "compose.yaml").read_text()
+    handed = set(re.findall(r"^      - ([A-Z_]+)$", compose, re.MULTILINE))
+
+    assert handed == {name.upper() for name in Settings.model_fields} | {"REDIS_URL_FILE"}

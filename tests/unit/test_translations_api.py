@@ -1,0 +1,165 @@
+"""POST and GET of translations: what is accepted is stored and queued, what is not changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import redis
+from fakeredis import FakeServer
+from flask.testing import FlaskClient
+
+GOOD = {"text": "Good morning.", "source": "en", "target": "es"}
+
+
+def test_an_accepted_translation_is_stored_and_queued(client: FlaskClient, redis_client: redis.Redis) -> None:
+    answer = client.post("/translations", json=GOOD)
+
+    assert answer.status_code == 202
+    body = answer.get_json()
+    assert answer.headers["Location"] == f"/translations/{body['id']}"
+    assert body | {"id": "", "created_at": ""} == {
+        "id": "",
+        "status": "queued",
+        "progress": {"done": 0, "total": 0},
+        "translation": None,
+        "error": None,
+        "source": "en",
+        "target": "es",
+        "model": "apertium",
+        "created_at": "",
+        "started_at": None,
+        "finished_at": None,
+    }
+    assert client.get(answer.headers["Location"]).get_json() == body
+    assert redis_client.llen("dramatiq:translations") == 1
+
+
+def test_source_and_model_are_optional(client: FlaskClient) -> None:
+    body = client.post("/translations", json={"text": "Bonjour.", "target": "es"}).get_json()
+
+    assert (body["source"], body["model"]) == (None, "apertium")
+    named = client.post("/translations", json=GOOD | {"model": "gemma3:4b"}).get_json()
+    assert named["model"] == "gemma3:4b"
+
+
+BAD_BODIES: list[tuple[Any, int, str]] = [
+    ({"target": "es"}, 422, "text is missing"),
+    ({"text": "", "target": "es"}, 422, "text is blank"),
+    ({"text": " \n\t ", "target": "es"}, 422, "text is blank"),
+    ({"text": "\u3000\u2003", "target": "es"}, 422, "text is blank"),
+    ({"text": 7, "target": "es"}, 422, "text must be a string"),
+    ({"text": None, "target": "es"}, 422, "text must be a string"),
+    ({"text": "x" * 100_001, "target": "es"}, 413, "at most 100,000 are allowed"),
+    ({"text": "Hi."}, 422, "target is missing"),
+    ({"text": "Hi.", "target": "xx"}, 422, "give one of af, ar"),
+    ({"text": "Hi.", "target": "ES"}, 422, "give one of af, ar"),
+    ({"text": "Hi.", "target": ["es"]}, 422, "target must be a string"),
+    ({"text": "Hi.", "target": "es", "source": "klingon"}, 422, "source 'klingon' is not a known language"),
+    ({"text": "Hi.", "target": "es", "source": "es"}, 422, "two different languages"),
+    ({"text": "Hi.", "target": "es", "model": "a b"}, 422, "model is not a model's name"),
+    ({"text": "Hi.", "target": "es", "model": ""}, 422, "model is not a model's name"),
+    ({"text": "Hi.", "target": "es", "speed": 3}, 422, "speed is not a known field"),
+    ([], 422, "must be a JSON object"),
+    ("Hi.", 422, "must be a JSON object"),
+    (None, 422, "must be a JSON object"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "sentence"), BAD_BODIES, ids=lambda value: str(value)[:40])
+def test_a_bad_request_is_refused_with_a_sentence_and_changes_nothing(
+    client: FlaskClient, redis_client: redis.Redis, body: Any, status: int, sentence: str
+) -> None:
+    answer = client.post("/translations", data=json.dumps(body), content_type="application/json")
+
+    assert_problem(answer, status, sentence)
+    assert redis_client.dbsize() == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{'text': 'Hi.'}", b"\xff\xfe", b'{"text": "\\ud800", "target": "es"}'])
+def test_a_body_that_is_not_json_is_refused(client: FlaskClient, redis_client: redis.Redis, body: bytes) -> None:
+    answer = client.post("/translations", data=body, content_type="application/json")
+
+    assert_problem(answer, 400, "not valid JSON")
+    assert redis_client.dbsize() == 0
+
+
+def test_another_content_type_is_refused(client: FlaskClient, redis_client: redis.Redis) -> None:
+    assert_problem(client.post("/translations", data=GOOD), 415, "must be application/json")
+    assert redis_client.dbsize() == 0
+
+
+def test_a_body_over_the_limit_is_refused_unread(client: FlaskClient) -> None:
+    body = b" " * (100_000 * 12 + 65_537)
+    answer = client.post("/translations", data=body, content_type="application/json")
+    assert_problem(answer, 413, "at most 1,265,536 bytes are allowed")
+
+
+def test_a_text_of_exactly_the_limit_is_accepted(client: FlaskClient) -> None:
+    # Four bytes each in UTF-8, twelve in the JSON that is sent: the body's limit must not be what refuses it.
+    answer = client.post("/translations", json={"text": "😀" * 100_000, "target": "es"})
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+def test_a_wrong_method_is_refused_with_those_that_are_allowed(client: FlaskClient, method: str) -> None:
+    answer = getattr(client, method)("/translations")
+    assert_problem(answer, 405, f"{method.upper()} is not allowed here: OPTIONS, POST are")
+    assert set(answer.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+
+
+@pytest.mark.parametrize("id_", ["6f1ed002-ab5d-42cf-868e-5a0e1cc1ce51", "7", "..%2f", "x" * 5000])
+def test_an_unknown_id_is_not_found(client: FlaskClient, id_: str) -> None:
+    assert_problem(client.get(f"/translations/{id_}"), 404, "there is no")
+
+
+def test_without_redis_nothing_is_accepted_and_the_client_may_come_again(
+    client: FlaskClient, redis_server: FakeServer, redis_client: redis.Redis
+) -> None:
+    redis_server.connected = False
+
+    answer = client.post("/translations", json=GOOD)
+
+    assert_problem(answer, 503, "nothing was accepted")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert_problem(client.get("/translations/6f1ed002-ab5d-42cf-868e-5a0e1cc1ce51"), 503, "does not answer")
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    redis_server.connected = True
+    assert redis_client.dbsize() == 0
+
+
+def test_a_translation_whose_message_cannot_be_queued_leaves_nothing_behind(
+    client: FlaskClient, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.translation import actors
+
+    def refuse(*_args: object) -> None:
+        raise redis.ConnectionError("cut")
+
+    monkeypatch.setattr(actors.translate, "send", refuse)
+
+    assert_problem(client.post("/translations", json=GOOD), 503, "nothing was accepted")
+    assert redis_client.dbsize() == 0
+
+
+def test_readyz_names_the_model_that_is_away(client: FlaskClient) -> None:
+    looked_at = client.get("/readyz").get_json()["checks"]
+
+    assert looked_at["redis"] == {"status": "ok", "detail": "answers"}
+    assert looked_at["model"]["status"] == "warn"
+    assert "http://127.0.0.1:9" in looked_at["model"]["detail"]
+
+
+def test_the_page_offers_the_languages(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+    assert '<option value="es" selected>Spanish</option>' in page
+
+
+def assert_problem(answer: Any, status: int, sentence: str) -> None:
+    assert answer.status_code == status, answer.get_data(as_text=True)
+    assert answer.content_type == "application/problem+json"
+    body = json.loads(answer.get_data())
+    assert body["status"] == status
+    assert sentence in body["detail"]
