@@ -18,4 +18,4 @@ for program in $START_PROGRAMS; do
   cp "/etc/supervisor/programs/$program.conf" /run/tandem/programs/
 done
 
-exec supervisord --configuration /etc/supervisor/supervisord.conf
+exec python -m app.operations.supervisord --configuration /etc/supervisor/supervisord.conf

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Translates a paragraph through the published port and prints both.
 
-demo_text="The house stands on a hill near the sea. Every morning the old man opens the windows and looks at the boats. \
-In the evening his daughter brings bread and fruit from the market, and they talk about the day."
+demo_text="The red house is very beautiful today. Yesterday I read a good book about the history of the sea. \
+We have two cats and a small garden with many flowers."
 
 translate_a_paragraph() {
   command -v curl >/dev/null || apt_install curl
@@ -17,10 +17,12 @@ translate_a_paragraph() {
   answer=$(curl --silent --max-time 10 "$base_url$path")
   [ "$(field status <<<"$answer")" = "done" ] || fail "the translation failed: $(field error <<<"$answer")"
   note "English:"
-  fold -s -w 100 <<<"$demo_text" | sed 's/^/    /'
+  indented <<<"$demo_text"
   note "Spanish:"
-  field translation <<<"$answer" | fold -s -w 100 | sed 's/^/    /'
+  field translation <<<"$answer" | indented
 }
+
+indented() { fold -s -w 90 | sed 's/^/    /; s/ *$//'; }
 
 # field NAME: a field of the JSON object on stdin. The container's Python reads it: the host may have none.
 field() { docker compose exec -T app python -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
