@@ -36,6 +36,25 @@ def _workload_commands() -> dict[str, click.Command]:
     return {str(command.name): command for command in commands}
 
 
+class Size(click.ParamType[int]):
+    """A size such as 256M, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else settings.parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SIZE = Size()
+
+
+def _given(option: int | None, setting: int) -> int:
+    return setting if option is None else option
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def queue() -> None:
     """Run and operate Tandem's queue."""
@@ -44,14 +63,31 @@ def queue() -> None:
 @queue.command()
 @click.argument("queues", nargs=-1, metavar="[QUEUE]...")
 @click.option("--threads", type=click.IntRange(1, 256), help="Messages at the same time. [WORKER_THREADS]")
-def consume(queues: tuple[str, ...], threads: int | None) -> None:
-    """Run one worker process on QUEUEs, or on those of WORKER_QUEUES, or on all."""
+@click.option("--time-limit", type=click.IntRange(0), help="Leave after so many seconds. [WORKER_TIME_LIMIT]")
+@click.option("--memory-limit", type=SIZE, help="Leave when grown to this, such as 256M. [WORKER_MEMORY_LIMIT]")
+@click.option("--limit", type=click.IntRange(0), help="Leave after so many messages. [WORKER_MESSAGE_LIMIT]")
+@click.option("--failure-limit", type=click.IntRange(0), help="... failures in a row. [WORKER_FAILURE_LIMIT]")
+@click.option("-v", "verbosity", count=True, help="Log what happens; -vv details, -vvv the libraries' as well.")
+def consume(
+    queues: tuple[str, ...],
+    threads: int | None,
+    time_limit: int | None,
+    memory_limit: int | None,
+    limit: int | None,
+    failure_limit: int | None,
+    verbosity: int,
+) -> None:
+    """Run one worker process on QUEUEs, or on those of WORKER_QUEUES, or on all.
+
+    It leaves with 0 when a limit is reached (0: none), after its running messages have ended.
+    """
     from app import workloads
     from app.queueing import broker
     from app.queueing.consume import consume as run
+    from app.queueing.limits import Limits
 
     config = settings.current()
-    logs.configure(config.log_level, config.log_format)
+    logs.configure(config.log_level, config.log_format, verbosity=verbosity)
     installed = broker.install(config)
     workloads.load()
     queues = queues or config.worker_queues
@@ -63,6 +99,12 @@ def consume(queues: tuple[str, ...], threads: int | None) -> None:
         installed,
         queues=queues,
         threads=threads or config.worker_threads,
+        limits=Limits(
+            time=_given(time_limit, config.worker_time_limit),
+            memory=_given(memory_limit, config.worker_memory_limit),
+            messages=_given(limit, config.worker_message_limit),
+            failures=_given(failure_limit, config.worker_failure_limit),
+        ),
         drain_timeout=config.drain_timeout,
     )
 
@@ -107,8 +149,24 @@ def config(as_json: bool, supervisor: bool) -> None:
             click.echo(f"{name}={value}")
 
 
+def _refuse_unknown_queues(effective: settings.Settings) -> None:
+    """A worker would refuse them as well, but only when it starts, again and again."""
+    from app import workloads
+    from app.queueing import broker
+
+    installed = broker.install(effective)
+    workloads.load()
+    unknown = set(effective.worker_queues) - installed.get_declared_queues()
+    if unknown:
+        known = ", ".join(sorted(installed.get_declared_queues()))
+        line = f"WORKER_QUEUES={','.join(effective.worker_queues)} cannot be used: allowed are names out of {known}"
+        raise settings.SettingsError([line])
+
+
 def _print_for_supervisor(effective: settings.Settings) -> None:
     """Shell assignments for the entrypoint: supervisor has no defaults for variables in its configuration."""
+    if effective.worker_queues:
+        _refuse_unknown_queues(effective)
     variables = {
         "START_PROGRAMS": " ".join(effective.started_programs),
         "WORKERS": effective.workers,
@@ -126,6 +184,18 @@ def main() -> None:
         for line in error.lines:
             click.echo(line, err=True)
         sys.exit(EXIT_CONFIG)
+    except Exception as error:
+        if not _is_redis_away(error):
+            raise
+        click.echo(f"Error: Redis does not answer: {error}", err=True)
+        sys.exit(1)
+
+
+def _is_redis_away(error: Exception) -> bool:
+    import redis
+    from dramatiq.errors import BrokerConnectionError
+
+    return isinstance(error, (redis.RedisError, BrokerConnectionError))
 
 
 if __name__ == "__main__":

@@ -27,13 +27,23 @@ def unbind() -> None:
     _context.set(None)
 
 
+#: The name of a process that a person started.
+BY_HAND = "queue"
+
+
 def process_name() -> str:
-    """The name under which supervisor runs this process, or `queue` for one that a person started."""
-    return environ.get("SUPERVISOR_PROCESS_NAME", "queue")
+    """The name under which supervisor runs this process."""
+    return environ.get("SUPERVISOR_PROCESS_NAME", BY_HAND)
 
 
-def configure(level: str, style: Literal["text", "json"]) -> None:
-    """Sends all records of this process to its stdout and stderr. `level` is a name of the logging module."""
+def configure(
+    level: str, style: Literal["text", "json"], *, verbosity: int = 0, everything_to_stderr: bool = False
+) -> None:
+    """Sends all records of this process to its stdout and stderr.
+
+    level: a name of the logging module. verbosity: 1 shows at least INFO, 2 shows DEBUG of our own modules, 3 that of
+    the libraries as well. everything_to_stderr: for a process whose stdout speaks a protocol.
+    """
     program = process_name()
 
     def add_context(record: logging.LogRecord) -> bool:
@@ -41,15 +51,19 @@ def configure(level: str, style: Literal["text", "json"]) -> None:
         record.context = _context.get() or {}
         return True
 
-    out, err = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    out = logging.StreamHandler(sys.stderr if everything_to_stderr else sys.stdout)
+    err = logging.StreamHandler(sys.stderr)
     out.addFilter(lambda record: record.levelno < logging.WARNING)
     err.setLevel(logging.WARNING)
     for handler in (out, err):
         handler.addFilter(add_context)
         handler.setFormatter(_json_formatter() if style == "json" else TextFormatter())
-    logging.basicConfig(level=level, handlers=[out, err], force=True)
-    # One line for each call to Ollama says nothing that the workload's own lines do not.
-    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    chosen = min(logging.getLevelName(level), logging.INFO) if verbosity else logging.getLevelName(level)
+    logging.basicConfig(level=logging.DEBUG if verbosity > 2 else chosen, handlers=[out, err], force=True)
+    logging.getLogger("app").setLevel(logging.DEBUG if verbosity > 1 else logging.NOTSET)
+    for library in ("httpx", "httpcore"):
+        # One line for each call to Ollama says nothing that the workload's own lines do not.
+        logging.getLogger(library).setLevel(logging.NOTSET if verbosity > 2 else logging.WARNING)
 
 
 class TextFormatter(logging.Formatter):

@@ -17,24 +17,36 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    HttpUrl,
+    RedisDsn,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-PROGRAMS = ("redis", "web", "worker")
+PROGRAMS = ("redis", "web", "worker", "monitor", "events")
 EMBEDDED_REDIS_URL = "unix:///run/tandem/redis.sock"
 
 # What a stopping worker gets beyond the time limit of its message, and supervisor beyond that (seconds).
 DRAIN_MARGIN = 5
 KILL_MARGIN = 5
+# supervisor stops one group after the other: the stopwaitsecs of all programs but the workers.
+OTHER_GROUPS_SECONDS = 50
 
 T = TypeVar("T")
 
 _QUEUE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
-_REDIS_URL = re.compile(r"(rediss?://.+|unix:///.+)")
-_HTTP_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+# What a Redis URL may say behind its question mark; others reach the client's constructor and break it later.
+_REDIS_OPTIONS = {"db", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+_SIZE = re.compile(r"([0-9]{1,12})([KMG]?)")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+SIZE_ALLOWED = "a whole number of bytes, or one with K, M or G such as 256M"
+_CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
+_HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
+_REDIS_URL: TypeAdapter[RedisDsn] = TypeAdapter(RedisDsn)
 
 
 class SettingsError(Exception):
@@ -66,6 +78,24 @@ def _text(default: Any, allowed: str, about: str) -> Any:
     return Field(default, description=about, json_schema_extra={"allowed": allowed})
 
 
+def parse_size(text: str) -> int:
+    """Bytes of a size such as 256M: a whole number with K, M or G (powers of 1024) or none. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip().upper())
+    if not match or int(match[1]) * _UNITS[match[2]] > _UNITS["T"]:
+        raise ValueError(f"{text} is not a size: allowed is {SIZE_ALLOWED}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def show_size(size: int) -> str:
+    """A number of bytes as parse_size reads it, in the largest unit that is exact."""
+    unit = next(unit for unit in ("G", "M", "K", "") if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}" if size else "0"
+
+
+def _size(default: str, about: str) -> Any:
+    return Field(parse_size(default), description=about, json_schema_extra={"allowed": SIZE_ALLOWED, "size": True})
+
+
 class Settings(BaseModel):
     """The settings of one container. A field `workers` is the variable `WORKERS`; seconds unless said otherwise."""
 
@@ -87,13 +117,19 @@ class Settings(BaseModel):
     worker_queues: tuple[str, ...] = _text(
         (), "names of queues, with commas between them, or empty for all", "the queues that are consumed"
     )
+    worker_time_limit: int = _number(3600, 0, 31_536_000, "a worker is replaced after so long; 0: never")
+    worker_memory_limit: int = _size("256M", "a worker is replaced when it has grown to this; 0: never")
+    worker_message_limit: int = _number(1000, 0, 1_000_000_000, "a worker is replaced after so many; 0: never")
+    worker_failure_limit: int = _number(0, 0, 1_000_000, "and after so many failures in a row; 0: never")
     message_time_limit: int = _number(600, 1, 86_400, "longest run of one message")
+    stop_grace_period: int = _number(660, 1, 172_800, "what compose waits for a stop, with or without an s behind it")
     max_retries: int = _number(3, 0, 1000, "retries of a failed message")
     retry_delay: int = _number(1000, 1, 86_400_000, "delay of the first retry, in milliseconds")
     retry_multiplier: float = _decimal(2, 1, 100, "each further delay is longer by this factor")
     programs: tuple[str, ...] = _text(
         PROGRAMS, f"names out of {', '.join(PROGRAMS)}, with commas between them", "what this container runs"
     )
+    alert_webhook_url: SecretStr | None = _text(None, "http://… or https://…, or empty for none", "where alerts go")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _text(
         "INFO", "DEBUG, INFO, WARNING or ERROR", "the least level that is logged"
     )
@@ -103,6 +139,11 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("worker_memory_limit", mode="before")
+    @classmethod
+    def _bytes(cls, value: object) -> object:
+        return parse_size(value) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -122,12 +163,27 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        return _require(value, value is None or bool(_REDIS_URL.fullmatch(value.get_secret_value())))
+        return _require(value, value is None or _is_redis_url(value.get_secret_value()))
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _webhook_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        return _require(value, value is None or _is_http_url(value.get_secret_value()))
 
     @field_validator("ollama_url")
     @classmethod
     def _http_scheme(cls, value: str) -> str:
-        return _require(value, bool(_HTTP_URL.fullmatch(value))).rstrip("/")
+        return _require(value, _is_http_url(value) and "?" not in value).rstrip("/")
+
+    @field_validator("ollama_model")
+    @classmethod
+    def _names_a_model(cls, value: str) -> str:
+        return _require(value, is_model_name(value))
+
+    @field_validator("stop_grace_period", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return value.removesuffix("s") if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -136,12 +192,28 @@ class Settings(BaseModel):
                 f"OLLAMA_TIMEOUT={self.ollama_timeout} cannot be used: a call has to end before its message does, "
                 f"so it must be below MESSAGE_TIME_LIMIT={self.message_time_limit}"
             )
+        if self.stop_grace_period < self.worker_stop_seconds + OTHER_GROUPS_SECONDS:
+            raise ValueError(
+                f"STOP_GRACE_PERIOD={self.stop_grace_period}s cannot be used: the container would be killed before its "
+                f"messages may end, so with MESSAGE_TIME_LIMIT={self.message_time_limit} it must be at least "
+                f"{self.worker_stop_seconds + OTHER_GROUPS_SECONDS}s"
+            )
+        if not self.started_programs:
+            raise ValueError(
+                f"PROGRAMS={','.join(self.programs)} cannot be used: with a REDIS_URL no embedded Redis is started, "
+                "so nothing is left to run"
+            )
         if self.redis_url is None and "redis" not in self.programs:
             raise ValueError(
                 f"PROGRAMS={','.join(self.programs)} cannot be used: without the program redis, "
                 "REDIS_URL must say where Redis is"
             )
         return self
+
+    @property
+    def ollama_name(self) -> str:
+        """Ollama's URL as it may be shown: without a password."""
+        return without_credentials(self.ollama_url)
 
     @property
     def redis_dsn(self) -> str:
@@ -162,6 +234,37 @@ class Settings(BaseModel):
     def worker_stop_seconds(self) -> int:
         """Seconds after which supervisor kills a worker that was told to stop (stopwaitsecs)."""
         return self.drain_timeout + KILL_MARGIN
+
+
+def is_model_name(text: str) -> bool:
+    """Whether Ollama could list a model under this name."""
+    return bool(_MODEL_NAME.fullmatch(text))
+
+
+def without_credentials(text: str) -> str:
+    """A URL with its user and password masked."""
+    return _CREDENTIALS.sub("******@", text)
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        url = _HTTP_URL.validate_python(text)
+    except ValidationError:
+        return False
+    return url.fragment is None
+
+
+def _is_redis_url(text: str) -> bool:
+    if text.startswith("unix://"):
+        return text.startswith("unix:///") and not set("?#") & set(text)
+    try:
+        url = _REDIS_URL.validate_python(text)
+    except ValidationError:
+        return False
+    # An unescaped # in a password ends the URL there, and the rest of the password is taken for a port or is lost.
+    database = (url.path or "").strip("/")
+    options = {name for name, _ in url.query_params()}
+    return url.fragment is None and (not database or database.isdigit()) and options <= _REDIS_OPTIONS
 
 
 def _require(value: T, fits: bool) -> T:
@@ -230,4 +333,7 @@ def masked(field: str, value: object) -> str:
         return ""
     if is_secret(field):
         return "******"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    extra = Settings.model_fields[field].json_schema_extra
+    if isinstance(value, int) and isinstance(extra, dict) and extra.get("size"):
+        return show_size(value)
+    return without_credentials(",".join(value) if isinstance(value, tuple) else str(value))

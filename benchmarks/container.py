@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Size, start, memory, stop and rebuild of the container, each measured on the real image.
 
-Usage: benchmarks/container.py [--image tandem] [--runs 5]
+Usage: benchmarks/container.py [--image tandem-app] [--runs 5]
 Needs a Docker engine and the image, which bin/up builds. Starts and removes containers of its own, one at a time.
 Prints medians over the runs. Python 3.11 or newer, no other packages.
 """
@@ -30,11 +30,13 @@ def docker(*arguments: str) -> str:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--image", default="tandem")
+    parser.add_argument("--image", default="tandem-app")
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     print_size(options.image)
-    starts, stops, memory = [], [], []
+    starts: list[float] = []
+    stops: list[float] = []
+    memory: list[float] = []
     for _ in range(options.runs):
         container, seconds = start(options.image)
         starts.append(seconds)

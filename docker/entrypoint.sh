@@ -12,7 +12,10 @@ export WORKERS WORKER_STOP_SECONDS
 
 # Copies, because the image's own files lie on a read-only root: these can be edited, and
 # `supervisorctl reread && supervisorctl update` takes them over.
-mkdir -p /run/tandem/programs
+if ! mkdir -p /run/tandem/programs 2>/dev/null; then
+  echo "/run cannot be written to: run as user 10001, and on a read-only root with --tmpfs /run --tmpfs /tmp" >&2
+  exit 78
+fi
 rm -f /run/tandem/programs/*.conf
 for program in $START_PROGRAMS; do
   cp "/etc/supervisor/programs/$program.conf" /run/tandem/programs/

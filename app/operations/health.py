@@ -9,11 +9,14 @@ from typing import Any, NoReturn
 import httpx
 
 from app.operations import supervisor
+from app.queueing import signs
 from app.queueing.checks import Check, Fail
 from app.settings import Settings
 
 WEB_URL = "http://127.0.0.1:8000/healthz"
 WEB_TIMEOUT = 3.0
+# A worker beats right after it has found Redis.
+FIRST_SIGN_SECONDS = 30
 
 
 def container_checks(settings: Settings) -> list[Check]:
@@ -30,15 +33,26 @@ def _process_checks(settings: Settings) -> Iterator[Check]:
     except supervisor.SupervisorAway as error:
         yield Check("supervisord", partial(_fail, str(error)))
         return
+    found = signs.read()
     for process in processes:
-        yield Check(process["name"], partial(_look_at_process, process))
+        yield Check(process["name"], partial(_look_at_process, process, found.get(process["name"])))
     for missing in set(settings.started_programs) - {process["group"] for process in processes}:
         yield Check(missing, partial(_fail, "supervisor does not know this program: its configuration is gone"))
 
 
-def _look_at_process(process: dict[str, Any]) -> str:
+def _look_at_process(process: dict[str, Any], sign: dict[str, Any] | None) -> str:
     state = f"{process['statename']} {process['description']}".rstrip()
-    return state if process["statename"] == "RUNNING" else _fail(state)
+    if process["statename"] != "RUNNING":
+        _fail(state)
+    if process["group"] != "worker":
+        return state
+    if sign is None or sign["pid"] != process["pid"]:
+        if process["now"] - process["start"] > FIRST_SIGN_SECONDS:
+            _fail(f"{state}, but it gave no sign of life since its start")
+        return f"{state}, starting"
+    if trouble := signs.trouble(sign):
+        _fail(f"{state}, but {trouble}")
+    return f"{state}, {signs.summary(sign)}"
 
 
 def _fail(reason: str) -> NoReturn:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import socket
+from http.client import HTTPException
 from typing import Any, cast
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 3.0
 SOCKET = "/run/tandem/supervisor.sock"
 # The socket is reachable for the container's user only; supervisord warns at every start without credentials.
 CREDENTIALS = ("tandem", "tandem")
@@ -21,8 +27,32 @@ def processes() -> list[dict[str, Any]]:
 
     Raises SupervisorAway.
     """
-    proxy = ServerProxy("http://supervisor", transport=SupervisorTransport(*CREDENTIALS, f"unix://{SOCKET}"))
     try:
-        return cast("list[dict[str, Any]]", proxy.supervisor.getAllProcessInfo())
-    except (OSError, ConnectionError) as error:
+        return cast("list[dict[str, Any]]", _proxy().supervisor.getAllProcessInfo())
+    except Fault as error:
+        raise SupervisorAway(f"supervisord is starting or stopping: {error.faultString}") from error
+    except (OSError, HTTPException) as error:
         raise SupervisorAway(f"supervisord does not answer on {SOCKET}: {error}") from error
+
+
+def kill(name: str, pid: int) -> bool:
+    """Sends SIGKILL to the process `group:name` if it still has this process id; tells whether it had.
+
+    supervisor's own state decides what comes next: it starts it again. Raises SupervisorAway.
+    """
+    try:
+        if _proxy().supervisor.getProcessInfo(name)["pid"] != pid:
+            return False
+        _proxy().supervisor.signalProcess(name, "KILL")
+    except Fault as error:
+        logger.debug("supervisor does not kill %s: %s", name, error.faultString)
+        return False
+    except (OSError, HTTPException) as error:
+        raise SupervisorAway(f"supervisord does not answer on {SOCKET}: {error}") from error
+    return True
+
+
+def _proxy() -> Any:
+    # supervisor's transport makes its socket itself and gives it no timeout of its own.
+    socket.setdefaulttimeout(TIMEOUT)
+    return ServerProxy("http://supervisor", transport=SupervisorTransport(*CREDENTIALS, f"unix://{SOCKET}"))

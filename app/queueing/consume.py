@@ -1,4 +1,4 @@
-"""One worker process: consumes until it is told to stop, then lets the running messages finish."""
+"""One worker process: consumes until it is told to stop or a limit is reached, and lets running messages finish."""
 
 from __future__ import annotations
 
@@ -7,17 +7,38 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from queue import Empty
 from types import FrameType
 
 import redis
-from dramatiq import Worker
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq import MessageProxy, Worker
+
+from app import logs
+from app.queueing.activity import Running
+from app.queueing.broker import Broker
+from app.queueing.budget import Budget
+from app.queueing.limits import Limits, Watch, resident_memory
+from app.queueing.presence import Presence
+from app.queueing.recovery import recover
+from app.queueing.turns import Turn
 
 logger = logging.getLogger(__name__)
 
-# How long a thread or a consumer that idles takes to notice the stop; dramatiq's own second adds up to three.
+# How long a thread that idles takes to notice the stop; dramatiq's own second adds up to three.
 IDLE_WAKE_UP_MS = 200
-KILLED_BY_SECOND_SIGNAL = 1
+# How often the limits are looked at (seconds).
+LOOK_SECONDS = 0.1
+# A consumer has stopped taking messages within this; longer only when Redis does not answer.
+STOP_TAKING_SECONDS = 6.0
+# A handled message whose acknowledgement Redis does not take for so long is handled again.
+SETTLE_MS = 15_000
+# How much longer than a drain a turn is kept for a successor that starts.
+SUCCESSOR_SECONDS = 15
+# A worker that leaves before supervisor's startsecs have passed would count as one that cannot start.
+SHORTEST_STAY = 2.0
+EXIT_KILLED = 1
+EXIT_STUCK = 3
 
 
 class Stop:
@@ -35,44 +56,52 @@ class Stop:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._asked.is_set():
             # Unacknowledged messages come back, so an end without any clean-up loses nothing.
-            os._exit(KILLED_BY_SECOND_SIGNAL)
+            os._exit(EXIT_KILLED)
         self.reason = signal.Signals(number).name
         self._asked.set()
 
-    def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float) -> bool:
         """Waits until a stop is asked for, at most `seconds`; tells whether it was."""
         return self._asked.wait(seconds)
 
 
-def consume(broker: RedisBroker, *, queues: tuple[str, ...], threads: int, drain_timeout: int) -> None:
-    """Runs messages of `queues` (all, when empty) on `threads` threads until SIGTERM or SIGINT.
+def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Limits, drain_timeout: int) -> None:
+    """Runs messages of `queues` (all, when empty) on `threads` threads until SIGTERM, SIGINT or a limit.
 
-    Returns when the running messages have ended, at the latest after `drain_timeout` seconds.
+    Returns when the running messages have ended, at the latest after `drain_timeout` seconds. Ends the process with
+    EXIT_STUCK when a thread cannot be interrupted.
     """
     stop = Stop()
     stop.listen()
-    if not _await_redis(broker, stop):
+    turn = Turn(broker.client, broker.broker_id, seconds=drain_timeout + SUCCESSOR_SECONDS)
+    if not _prepare(broker, stop):
         return
+    broker.budget = Budget(limits.messages or None)
+    watch = Watch(limits, broker.activity, resident_memory)
+    presence = Presence(logs.process_name(), broker.activity, broker.delivery)
+    presence.start()
     worker = Worker(broker, queues=set(queues) or None, worker_threads=threads, worker_timeout=IDLE_WAKE_UP_MS)
     # A message that lies prefetched behind a long one could already run in an idle process.
     worker.queue_prefetch = threads
     broker.emit_after("process_boot")
     worker.start()
-    logger.info("consuming %s with %d threads", ", ".join(queues) or "all queues", threads)
-    stop.wait()
-    logger.info("stopping on %s: finishing the running messages", stop.reason)
-    worker.stop(timeout=drain_timeout * 1000)
-    broker.emit_before("process_stop")
+    turn.pass_on()
+    logger.info("consuming %s with %d threads; leaves %s", ", ".join(queues) or "all queues", threads, limits)
+    reason = _until_over(stop, watch, broker, turn)
+    logger.info("stopping on %s: finishing %d running messages", reason, len(broker.activity.running()))
+    presence.state = "draining"
+    _drain(worker, broker, watch, drain_timeout)
+    presence.leave()
     broker.close()
-    logger.info("stopped")
+    logger.info("stopped after %d messages", broker.activity.ended)
 
 
-def _await_redis(broker: RedisBroker, stop: Stop) -> bool:
-    """Redis starts at the same moment as this process; dramatiq would wait for 3 s after a first refusal."""
+def _prepare(broker: Broker, stop: Stop) -> bool:
+    """Waits for Redis, which starts at the same moment, and recovers. False when a stop came first."""
     pause, since = 0.05, time.monotonic()
     while True:
         try:
-            broker.client.ping()
+            recover(broker)
             return True
         except redis.RedisError as error:
             if time.monotonic() - since > 1:
@@ -80,3 +109,55 @@ def _await_redis(broker: RedisBroker, stop: Stop) -> bool:
         if stop.wait(pause):
             return False
         pause = min(pause * 2, 5)
+
+
+def _until_over(stop: Stop, watch: Watch, broker: Broker, turn: Turn) -> str:
+    """The reason to leave, once there is one."""
+    by_hand, since = logs.process_name() == logs.BY_HAND, time.monotonic()
+    while not stop.wait(LOOK_SECONDS):
+        if any(message.stuck for message in broker.activity.running()):
+            return "a stuck thread"
+        reached = watch.reached()
+        if reached and (by_hand or watch.runaway() or (time.monotonic() - since > SHORTEST_STAY and turn.take())):
+            return reached
+    return stop.reason
+
+
+def _drain(worker: Worker, broker: Broker, watch: Watch, timeout: int) -> None:
+    """Takes no more messages, gives back what nobody works on, and waits for the rest, at most `timeout` seconds."""
+    broker.draining.set()
+    deadline = time.monotonic() + STOP_TAKING_SECONDS
+    for queue, consumer in broker.consumers.items():
+        if queue in broker.get_declared_queues():
+            consumer.drained.wait(max(0.0, deadline - time.monotonic()))
+    waiting = list(_taken_out(worker))
+    for queue in {message.queue_name for message in waiting}:
+        broker.consumers[queue].requeue(message for message in waiting if message.queue_name == queue)
+    _await_running(broker, watch, time.monotonic() + timeout)
+    worker.stop(timeout=SETTLE_MS)
+
+
+def _taken_out(worker: Worker) -> Iterator[MessageProxy]:
+    """The messages that wait for a thread, next one first."""
+    while True:
+        try:
+            yield worker.work_queue.get_nowait().message
+        except Empty:
+            return
+
+
+def _await_running(broker: Broker, watch: Watch, deadline: float) -> None:
+    """Waits for the running messages; ends the process where waiting makes no sense."""
+    while running := broker.activity.running():
+        if runaway := watch.runaway():
+            logger.error("leaving at once, %s: %s", runaway, _named(running))
+            os._exit(EXIT_STUCK)
+        if time.monotonic() > deadline or all(message.stuck for message in running):
+            # A thread in a system call or in C code cannot be interrupted; its message comes back.
+            logger.error("leaving without the threads that are stuck: %s", _named(running))
+            os._exit(EXIT_STUCK)
+        time.sleep(LOOK_SECONDS)
+
+
+def _named(running: list[Running]) -> str:
+    return ", ".join(f"{message.actor} {message.message_id} for {message.seconds:.0f} s" for message in running)

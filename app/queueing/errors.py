@@ -1,5 +1,17 @@
-"""What an actor raises to say how its failure is to be treated."""
+"""What an actor raises to say how it is to go on."""
+
+from __future__ import annotations
+
+from dramatiq.errors import Retry
 
 
 class PermanentError(Exception):
     """A failure that no retry can mend: the message becomes a dead letter at once."""
+
+
+class Continue(Retry):
+    """No failure: a part of the work is done and stored, the rest is for a new delivery of the message.
+
+    For work that can take longer than a message may, or than a stopping worker should wait. Does not count as an
+    attempt.
+    """

@@ -10,6 +10,7 @@ from typing import Any
 from dramatiq import Broker, Middleware
 
 from app import logs
+from app.queueing.errors import Continue
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class LogContext(Middleware):
         self, broker: Broker, message: Any, *, result: object = None, exception: BaseException | None = None
     ) -> None:
         seconds = time.monotonic() - self._thread.started
-        logger.info("%s in %.3f s", "failed" if exception else "handled", seconds)
+        outcome = "interrupted" if isinstance(exception, Continue) else "failed" if exception else "handled"
+        logger.info("%s in %.3f s", outcome, seconds)
         logs.unbind()
 
     def after_skip_message(self, broker: Broker, message: Any) -> None:

@@ -13,7 +13,7 @@ import redis
 from dramatiq import Broker, Message, Middleware
 from dramatiq.errors import BrokerConnectionError, Retry
 
-from app.queueing.errors import PermanentError
+from app.queueing.errors import Continue, PermanentError
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Retries(Middleware):
     ) -> None:
         if exception is None:
             return
+        if isinstance(exception, Continue):
+            logger.info("a part is done, the rest goes on in a new delivery")
+            _until_stored(lambda: broker.enqueue(message))
+            return
         options = broker.get_actor(message.actor_name).options
         attempt = message.options.get("retries", 0)
         message.options["traceback"] = "".join(traceback.format_exception(exception, limit=-30))
@@ -58,7 +62,9 @@ class Retries(Middleware):
             return
         delay = self._delay(exception, attempt, options)
         message.options["retries"] = attempt + 1
-        logger.warning("attempt %d failed, again in %d ms: %s", attempt + 1, delay, exception)
+        logger.warning(
+            "attempt %d failed, again in %d ms: %s", attempt + 1, delay, exception or type(exception).__name__
+        )
         _until_stored(lambda: broker.enqueue(message, delay=delay))
 
     def _is_final(self, exception: BaseException, attempt: int, options: dict[str, Any]) -> bool:

@@ -7,12 +7,15 @@ from functools import cache
 from typing import Any
 
 import dramatiq
+from dramatiq.middleware import TimeLimitExceeded
 
 from app import settings
+from app.queueing.broker import must_pause
 from app.queueing.connection import connect
+from app.queueing.errors import Continue, PermanentError
 from app.translation import prompt
 from app.translation.chunks import split
-from app.translation.ollama import Ollama
+from app.translation.ollama import Ollama, OllamaError
 from app.translation.store import Store
 
 logger = logging.getLogger(__name__)
@@ -37,7 +40,15 @@ def ollama() -> Ollama:
 
 def give_up(message: Any, exception: BaseException) -> None:
     """Tells the one who waits why there will be no translation."""
-    store().fail(message.args[0], str(exception) or type(exception).__name__)
+    store().fail(message.args[0], _reason(exception))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeLimitExceeded):
+        limit = settings.current().message_time_limit
+        return f"the model took longer than a message may ({limit} s, MESSAGE_TIME_LIMIT)"
+    known = isinstance(error, (OllamaError, PermanentError))
+    return str(error) if known else f"unexpected {type(error).__name__}: {error}"
 
 
 @dramatiq.actor(queue_name="translations", on_failed=give_up)
@@ -46,6 +57,9 @@ def translate(translation_id: str) -> None:
     job = store().get(translation_id)
     if job is None or job.ended:
         logger.info("nothing to do: the translation %s has ended or is gone", translation_id)
+        if job and job.status == "failed":
+            # Its worker died between the two; the message still has to become a dead letter.
+            raise PermanentError(job.error)
         return
     document = split(job.text, budget=CHUNK_TOKENS)
     store().start(job.id, total=len(document.chunks))
@@ -53,10 +67,15 @@ def translate(translation_id: str) -> None:
     try:
         for number, chunk in enumerate(document.chunks):
             if number not in done:
+                if must_pause(settings.current().ollama_timeout):
+                    raise Continue
                 asked = prompt.messages(chunk.text, source=job.source, target=job.target)
                 done[number] = ollama().chat(job.model, asked)
                 store().add_chunk(job.id, number, done[number])
-    except Exception as error:
-        store().requeue(job.id, error=str(error))
+    except Continue:
+        store().requeue(job.id)
+        raise
+    except (Exception, TimeLimitExceeded) as error:
+        store().requeue(job.id, error=_reason(error))
         raise
     store().finish(job.id, document.join([done[number] for number in range(len(document.chunks))]))

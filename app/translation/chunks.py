@@ -7,15 +7,37 @@ they come back byte for byte. `"".join(chunk.before + chunk.text ...) + tail` is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 #: Tokens are estimated as UTF-8 bytes / 3, which is on the safe side for the models in use.
 BYTES_PER_TOKEN = 3
 
-_BLANK_LINES = re.compile(r"\s*\n\s*\n\s*")
+_WHITE_SPACE = re.compile(r"\s+")
+_SENTENCE_ENDS = ".!?…;:。！？"  # noqa: RUF001
+
+#: Tells whether a text may be cut at the white space between `before` and what follows.
+Cut = Callable[[str, str], bool]
+
+
+def _at_blank_lines(_before: str, space: str) -> bool:
+    return space.count("\n") > 1
+
+
+def _at_lines(_before: str, space: str) -> bool:
+    return "\n" in space
+
+
+def _at_sentences(before: str, _space: str) -> bool:
+    return before in _SENTENCE_ENDS
+
+
+def _at_words(_before: str, _space: str) -> bool:
+    return True
+
+
 # Where a paragraph that is too long may be cut, best place first.
-_CUTS = (re.compile(r"\s*\n\s*"), re.compile(r"(?<=[.!?…;:。！？])\s+"), re.compile(r"\s+"))  # noqa: RUF001
+_CUTS: tuple[Cut, ...] = (_at_lines, _at_sentences, _at_words)
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,7 @@ def split(text: str, *, budget: int) -> Document:
     """Cuts at paragraphs; what is over `budget` tokens at lines, then sentences, then words, then anywhere."""
     chunks: list[Chunk] = []
     before = ""
-    for is_text, part in _parts(text, _BLANK_LINES):
+    for is_text, part in _parts(text, _at_blank_lines):
         if not is_text:
             before += part
             continue
@@ -61,16 +83,20 @@ def tokens(text: str) -> int:
     return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
 
-def _parts(text: str, separator: re.Pattern[str]) -> Iterator[tuple[bool, str]]:
-    """(True, words) and (False, white space) in turn; together they are `text`."""
+def _parts(text: str, cut: Cut) -> Iterator[tuple[bool, str]]:
+    """(True, words) and (False, white space) in turn; together they are `text`.
+
+    Each run of white space is looked at once: one pattern for a whole separator would try every place in it again.
+    """
     inner = text.strip()
     start = text.index(inner) if inner else len(text)
     yield False, text[:start]
     at = 0
-    for match in separator.finditer(inner):
-        yield True, inner[at : match.start()]
-        yield False, match.group()
-        at = match.end()
+    for space in _WHITE_SPACE.finditer(inner):
+        if cut(inner[space.start() - 1], space.group()):
+            yield True, inner[at : space.start()]
+            yield False, space.group()
+            at = space.end()
     if inner:
         yield True, inner[at:]
     yield False, text[start + len(inner) :]

@@ -8,7 +8,8 @@ import click
 
 from app import settings
 from app.translation import actors
-from app.translation.request import NotAllowed, TranslationRequest, check
+from app.translation.request import NotAllowed, check
+from app.translation.submit import submit
 
 POLL_SECONDS = 0.1
 
@@ -28,18 +29,12 @@ def translate(text: str, target: str, source: str | None, model: str | None, wai
         asked = check(fields, max_chars=config.translation_max_chars)
     except NotAllowed as error:
         raise click.ClickException(str(error)) from error
-    translation_id = _queue(asked, model or config.ollama_model)
+    translation_id = submit(asked, config).id
     if wait:
         _print_result(translation_id, timeout)
     else:
         click.echo(f"queued as {translation_id}")
-        click.echo(f"next: curl localhost:8000/translations/{translation_id}")
-
-
-def _queue(asked: TranslationRequest, model: str) -> str:
-    translation = actors.store().create(asked, model=model)
-    actors.translate.send(translation.id)
-    return translation.id
+        click.echo(f"next: GET /translations/{translation_id}")
 
 
 def _print_result(translation_id: str, timeout: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from app.queueing.errors import PermanentError
+from app.settings import without_credentials
 from app.translation.chunks import tokens
 
 CONNECT_TIMEOUT = 5.0
@@ -43,7 +44,7 @@ class Ollama:
     """Talks to the server at `url`. `timeout` (seconds) bounds the silence of one call, from the request on."""
 
     def __init__(self, url: str, *, timeout: float, num_ctx: int, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url
+        self._name = without_credentials(url)
         self.num_ctx = num_ctx
         # The first byte comes after waiting for a place, loading the model and reading the prompt.
         self._http = httpx.Client(
@@ -77,9 +78,9 @@ class Ollama:
                 _raise_for_status(response)
                 answer = "".join(_contents(_lines(response)))
         except httpx.TimeoutException as error:
-            raise OllamaError(f"Ollama at {self.url} was silent for too long ({type(error).__name__})") from error
+            raise OllamaError(f"Ollama at {self._name} was silent for too long ({type(error).__name__})") from error
         except httpx.TransportError as error:
-            raise OllamaError(f"Ollama at {self.url} cannot be reached or hung up: {error}") from error
+            raise OllamaError(f"Ollama at {self._name} cannot be reached or hung up: {error}") from error
         answer = _THINKING.sub("", answer).strip()
         if not answer:
             raise OllamaError(f"the model {model} gave an empty answer")
@@ -92,7 +93,7 @@ class Ollama:
             response.raise_for_status()
             return {entry["name"] for entry in response.json()["models"]}
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            raise OllamaError(f"Ollama at {self.url} does not list its models: {error}") from error
+            raise OllamaError(f"Ollama at {self._name} does not list its models: {error}") from error
 
 
 def full_name(model: str) -> str:
@@ -132,16 +133,27 @@ def _error_text(body: str) -> str:
 
 
 def _lines(response: httpx.Response) -> Iterator[dict[str, Any]]:
-    for line in response.iter_lines():
+    for line in _split(response.iter_bytes()):
         if not line.strip():
             continue
         try:
-            value = json.loads(line[:MAX_LINE])
+            value = json.loads(line)
         except ValueError as error:
             raise OllamaError("Ollama sent a line that is not JSON") from error
         if not isinstance(value, dict):
             raise OllamaError("Ollama sent a line that is no object")
         yield value
+
+
+def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines as NDJSON means them: only a line feed ends one. str.splitlines, which httpx uses, knows ten more ends."""
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+        if len(rest) > MAX_LINE:
+            raise OllamaError("Ollama sent a line without an end")
+    yield rest
 
 
 def _contents(lines: Iterator[dict[str, Any]]) -> Iterator[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
+from app.settings import is_model_name
 from app.translation.languages import LANGUAGES
 
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+# A body can have any number of unknown fields.
+MAX_TOLD = 5
 _CODES = ", ".join(LANGUAGES)
 
 
@@ -40,6 +41,10 @@ class TranslationRequest(BaseModel):
     def _has_words(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is blank: give the text that is to be translated")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("is not valid Unicode: give a text in UTF-8") from None
         return value
 
     @field_validator("target", "source")
@@ -52,7 +57,7 @@ class TranslationRequest(BaseModel):
     @field_validator("model")
     @classmethod
     def _model_name(cls, value: str | None) -> str | None:
-        if value is not None and not _MODEL_NAME.fullmatch(value):
+        if value is not None and not is_model_name(value):
             raise ValueError("is not a model's name: give one as Ollama lists it, such as gemma3:4b")
         return value
 
@@ -80,7 +85,7 @@ def _checked(validate: Callable[[], TranslationRequest], max_chars: int) -> Tran
         problems = error.errors(include_url=False)
         if any(problem["type"] == "json_invalid" for problem in problems):
             raise NotJson("the body is not valid JSON: send an object with text and target") from error
-        raise NotAllowed("; ".join(_sentence(dict(problem)) for problem in problems)) from error
+        raise NotAllowed(_sentences(problems)) from error
     if len(request.text) > max_chars:
         raise TooLong(f"text has {len(request.text):,} characters: at most {max_chars:,} are allowed")
     return request
@@ -92,6 +97,12 @@ _WORDS = {
     "extra_forbidden": "is not a known field: text, target, source and model are",
     "model_type": "the body must be a JSON object with text and target",
 }
+
+
+def _sentences(problems: Sequence[Mapping[str, object]]) -> str:
+    told = [_sentence(dict(problem)) for problem in problems[:MAX_TOLD]]
+    more = len(problems) - len(told)
+    return "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
 def _sentence(problem: dict[str, object]) -> str:

@@ -10,8 +10,17 @@ from app.settings import Settings
 from app.translation import actors
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
+from app.translation.submit import submit
 
 _STATUS = {NotJson: 400, TooLong: 413, NotAllowed: 422}
+
+
+def _body() -> bytes:
+    """The whole body. Without a Content-Length werkzeug cuts one that is too long off instead of refusing it."""
+    body = request.get_data()
+    if request.content_length is None and len(body) >= (request.max_content_length or 0):
+        abort(413)
+    return body
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
@@ -29,16 +38,10 @@ def make_blueprint(settings: Settings) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, "the content type must be application/json")
         try:
-            asked = parse(request.get_data(), max_chars=settings.translation_max_chars)
+            asked = parse(_body(), max_chars=settings.translation_max_chars)
         except NotAllowed as error:
             abort(_STATUS[type(error)], str(error))
-        translation = actors.store().create(asked, model=asked.model or settings.ollama_model)
-        try:
-            actors.translate.send(translation.id)
-        except Exception:
-            # Nothing was accepted, so nothing may be left behind; a record that stays all the same expires.
-            actors.store().delete(translation.id)
-            raise
+        translation = submit(asked, settings)
         location = url_for("translation.show", translation_id=translation.id)
         return jsonify(translation.public()), 202, {"Location": location}
 

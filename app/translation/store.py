@@ -3,7 +3,7 @@
 tandem:translation:<id>          hash: text, source, target, model, status, done, total, translation, error and times
 tandem:translation:<id>:chunks   hash: number of a chunk -> its translation, until the whole is done
 
-Both are kept for `retention` seconds after the last change, so Redis does not grow for ever.
+A translation that has ended is kept for `retention` seconds; one that has not is kept, however long it waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.translation.request import TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
-# KEYS: record, chunks. ARGV: retention, then field and value pairs.
+# KEYS: record, chunks. ARGV: retention in seconds or 0 while it has not ended, then field and value pairs.
 # An ended translation stays as it ended, however often its message is delivered.
 _CHANGE = """
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -28,8 +28,10 @@ if not status or status == 'done' or status == 'failed' or status == 'cancelled'
     return 0
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[1])
+if ARGV[1] ~= '0' then
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    redis.call('DEL', KEYS[2])
+end
 return 1
 """
 
@@ -100,10 +102,7 @@ class Store:
             finished_at=None,
         )
         fields: dict[Any, Any] = {name: value for name, value in vars(translation).items() if value is not None}
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_key(translation.id), mapping=fields)
-            pipe.expire(_key(translation.id), self._retention)
-            pipe.execute()
+        self._redis.hset(_key(translation.id), mapping=fields)
         return translation
 
     def get(self, id: str) -> Translation | None:
@@ -123,28 +122,23 @@ class Store:
         """Marks it as running; False when it has ended or is gone."""
         return self._set(id, status="running", total=total, started_at=_now())
 
-    def requeue(self, id: str, *, error: str) -> bool:
-        """Marks it as queued again after an attempt that failed."""
+    def requeue(self, id: str, *, error: str = "") -> bool:
+        """Marks it as queued again, after an attempt that failed with `error` or a part that is done."""
         return self._set(id, status="queued", error=error)
 
     def finish(self, id: str, translation: str) -> bool:
         """Stores the result, once; False when it has ended before."""
-        stored = self._set(id, status="done", translation=translation, error="", finished_at=_now())
-        self._redis.delete(_chunks_key(id))
-        return stored
+        return self._set(id, self._retention, status="done", translation=translation, error="", finished_at=_now())
 
     def fail(self, id: str, error: str) -> bool:
         """Ends it without a result; False when it has ended before."""
-        stored = self._set(id, status="failed", error=error, finished_at=_now())
-        self._redis.delete(_chunks_key(id))
-        return stored
+        return self._set(id, self._retention, status="failed", error=error, finished_at=_now())
 
     def add_chunk(self, id: str, number: int, text: str) -> None:
         """Stores one finished chunk and counts it, so that a later delivery goes on behind it."""
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(_chunks_key(id), str(number), text)
             pipe.hlen(_chunks_key(id))
-            pipe.expire(_chunks_key(id), self._retention)
             done = pipe.execute()[1]
         self._set(id, done=done)
 
@@ -152,9 +146,9 @@ class Store:
         """The finished chunks by their numbers."""
         return {int(number): text for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
 
-    def _set(self, id: str, **fields: str | int) -> bool:
+    def _set(self, id: str, retention: int = 0, **fields: str | int) -> bool:
         pairs = [part for pair in fields.items() for part in pair]
-        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[self._retention, *pairs]))
+        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[retention, *pairs]))
 
 
 def _key(id: str) -> str:

@@ -38,10 +38,10 @@ def _checks(settings: Settings) -> Sequence[Check]:
             raise Warn(f"{error}; translations wait until it answers") from error
         if full_name(settings.ollama_model) not in names:
             raise Warn(
-                f"Ollama at {settings.ollama_url} does not have the model {settings.ollama_model}: "
+                f"Ollama at {settings.ollama_name} does not have the model {settings.ollama_model}: "
                 f"pull it, or set OLLAMA_MODEL to one of {', '.join(sorted(names)) or 'none'}"
             )
-        return f"{settings.ollama_model} at {settings.ollama_url}"
+        return f"{settings.ollama_model} at {settings.ollama_name}"
 
     return (Check("model", look_at_model),)
 

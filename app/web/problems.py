@@ -51,7 +51,7 @@ def _detail(error: HTTPException) -> str:
 
 def _queue_away(error: Exception) -> Response:
     logger.warning("the queue did not answer: %s", error)
-    response = problem(503, "Service Unavailable", "the queue does not answer: nothing was accepted, try again soon")
+    response = problem(503, "Service Unavailable", "the queue does not answer: try again soon")
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 

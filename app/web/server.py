@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from typing import Any
 
 from app import settings
@@ -36,8 +38,14 @@ logconfig_dict: dict[str, Any] = {
 }
 
 
+def _unless_own_check(record: logging.LogRecord) -> bool:
+    """The container's health check asks every 15 seconds; a line for each would be most of an idle log."""
+    return not re.match(r'127\.0\.0\.1 "GET /healthz HTTP/1\.1" 200 ', record.getMessage())
+
+
 def on_starting(_server: object) -> None:
     """Before the application is loaded, so that gunicorn's first lines have the format as well."""
     from app import logs
 
     logs.configure(_settings.log_level, _settings.log_format)
+    logging.getLogger("gunicorn.access").addFilter(_unless_own_check)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 # Read by testcontainers when it is imported. Its clean-up container would have to be pulled, and the address it
 # finds by itself is the bridge's: the tests talk to published ports on loopback only.
@@ -17,7 +19,7 @@ os.environ |= {
 import pytest
 from testcontainers.core.network import Network
 
-from tests.integration.tandem import Model, Tandem
+from tests.integration.tandem import IMAGE, PROBES_IMAGE, Model, Tandem
 
 running: list[Tandem | Model] = []
 
@@ -66,8 +68,8 @@ def start(network: Network) -> Iterator[Callable[..., Tandem]]:
     """Starts a container of the test's own with the settings given as keywords; removed at the end."""
     own: list[Tandem] = []
 
-    def start(**settings: str) -> Tandem:
-        tandem = Tandem(network, settings)
+    def start(*, image: str = IMAGE, options: dict[str, Any] | None = None, **settings: str) -> Tandem:
+        tandem = Tandem(network, settings, image=image, **(options or {}))
         own.append(tandem)
         running.append(tandem)
         return tandem.start()
@@ -76,3 +78,9 @@ def start(network: Network) -> Iterator[Callable[..., Tandem]]:
     for tandem in own:
         running.remove(tandem)
         tandem.remove()
+
+
+@pytest.fixture
+def start_probes(start: Callable[..., Tandem]) -> Callable[..., Tandem]:
+    """The same with the image that has the probes in it."""
+    return partial(start, image=PROBES_IMAGE)

@@ -16,6 +16,7 @@ from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 T = TypeVar("T")
 
 IMAGE = "tandem:test"
+PROBES_IMAGE = "tandem-probes:test"
 MODEL_IMAGE = "tandem-model:test"
 LABEL = "tandem.test"
 START_SECONDS = 60
@@ -38,8 +39,8 @@ class Tandem:
 
     started = False
 
-    def __init__(self, network: Network, environment: dict[str, str]) -> None:
-        container = DockerContainer(IMAGE).with_network(network)
+    def __init__(self, network: Network, environment: dict[str, str], *, image: str = IMAGE, **options: Any) -> None:
+        container = DockerContainer(image).with_network(network)
         container.with_exposed_ports(8000).with_envs(**environment)
         container.with_tmpfs_mount("/run").with_tmpfs_mount("/tmp")  # noqa: S108
         container.with_kwargs(
@@ -47,6 +48,7 @@ class Tandem:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
             labels={LABEL: "app"},
+            **options,
         )
         self._container = container
 
@@ -117,6 +119,22 @@ class Tandem:
             return seen if seen["status"] in ("done", "failed") else None
 
         return cast("dict[str, Any]", await_true(look, seconds=seconds, what=f"the end of translation {id_}"))
+
+    def send(self, actor: str, *arguments: object, times: int = 1) -> None:
+        """Sends messages to a probe; "n" among the arguments stands for the message's number."""
+        self.output("queue", "probe", actor, json.dumps(arguments), "--times", str(times))
+
+    def noted(self, key: str) -> list[str]:
+        """What probes have noted under a key, in order."""
+        return self.redis("LRANGE", key, "0", "-1").split()
+
+    def redis(self, *command: str) -> str:
+        """The answer of the embedded Redis to a command."""
+        return self.output("redis-cli", "-s", "/run/tandem/redis.sock", *command)
+
+    def worker_log(self, number: int = 0) -> str:
+        """What the worker in this slot and its predecessors have logged."""
+        return self.output("sh", "-c", f"cat /var/log/supervisor/worker-{number:02}*.log")
 
     def logs(self) -> str:
         """Everything it has logged: Docker's copy and the files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ def test_a_text_is_translated(app: Tandem) -> None:
         ("La casa es bella.", "es", "fr", "La maison est belle."),
     ],
 )
-def test_the_offline_model_knows_four_pairs(app: Tandem, text: str, source: str, target: str, expected: str) -> None:
+def test_the_offline_model_knows_more_pairs(app: Tandem, text: str, source: str, target: str, expected: str) -> None:
     assert app.ended(app.translate(text, target, source=source)["id"])["translation"] == expected
 
 
@@ -55,7 +56,6 @@ def test_fifty_paragraphs_keep_their_order_and_every_blank_line(app: Tandem) -> 
     assert [re.findall(r"\d+", part) for part in got] == [[str(number)] for number in range(50)]
     assert got == expected
     # What stands between the paragraphs is the same to the byte.
-    assert re.sub("El número de casa", "", ended["translation"]).count("\n") == text.count("\n")
     assert (
         "\n" + "".join(word + gaps[number % len(gaps)] for number, word in enumerate(expected)) == ended["translation"]
     )
@@ -75,9 +75,8 @@ def test_a_pair_that_the_model_does_not_know_ends_as_failed_with_the_reason(app:
     assert "this offline model translates en→es" in ended["error"]
 
 
-@pytest.mark.parametrize("name", ["503-then-well"])
-def test_a_model_that_is_busy_at_first_is_asked_again(app: Tandem, name: str) -> None:
-    ended = app.ended(app.translate("The house is beautiful.", source="en", model=f"apertium-{name}")["id"])
+def test_a_model_that_is_busy_at_first_is_asked_again(app: Tandem) -> None:
+    ended = app.ended(app.translate("The house is beautiful.", source="en", model="apertium-503-then-well")["id"])
     assert (ended["status"], ended["translation"], ended["error"]) == ("done", "La casa es bella.", None)
 
 
@@ -152,7 +151,12 @@ def test_while_redis_is_stopped_nothing_is_accepted_and_afterwards_all_is_well(s
     assert tandem.request("GET", "/readyz").status_code == 503
     assert tandem.request("GET", "/healthz").status_code == 200
 
+    code, output = tandem.run("queue", "translate", "Good morning.", "--to", "es")
+    assert code == 1
+    assert output.startswith("Error: Redis does not answer: ") and output.count("\n") == 1
+
     tandem.output("supervisorctl", "start", "redis")
+    assert tandem.redis("KEYS", "tandem:translation:*").strip() == ""
     await_true(lambda: tandem.run("queue", "health")[0] == 0, seconds=20, what="healthy again")
     assert tandem.ended(tandem.translate("Good morning.", source="en")["id"])["status"] == "done"
 
@@ -218,8 +222,6 @@ def test_every_line_of_a_running_message_names_it(start: Start, model: Model) ->
     tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-404")["id"])
 
     out = tandem.output("cat", "/var/log/supervisor/worker-00.log", "/var/log/supervisor/worker-00-error.log")
-    import json
-
     records = [json.loads(line) for line in out.splitlines()]
     about = [record for record in records if "message_id" in record]
     assert {record["process"] for record in records} == {"worker_00"}

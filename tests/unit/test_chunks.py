@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +48,11 @@ def test_a_word_without_end_is_cut_anywhere() -> None:
     document = split("漢" * 10, budget=4)
 
     assert [chunk.text for chunk in document.chunks] == ["漢漢漢", "漢漢漢", "漢漢漢", "漢"]
+
+
+@pytest.mark.parametrize("middle", [" " * 1_000_000, " \n" * 500_000, " " * 500_000 + "\n" + " " * 500_000])
+def test_long_runs_of_white_space_are_cut_in_linear_time(middle: str) -> None:
+    # A pattern that tries every place of a run again would need hours for these, and hold the interpreter meanwhile.
+    text = f"a{middle}b"
+    document = split(text, budget=500)
+    assert document.join([chunk.text for chunk in document.chunks]) == text

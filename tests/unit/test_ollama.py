@@ -37,6 +37,17 @@ def test_the_pieces_are_the_answer() -> None:
     assert stream(piece("Buenos "), "", piece("días."), DONE).chat("m", QUESTION) == "Buenos días."
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u0085", "\x0b"])
+def test_a_line_of_the_answer_ends_at_a_line_feed_only(end: str) -> None:
+    line = json.dumps(piece(f"Uno.{end}Dos."), ensure_ascii=False)
+    assert stream(line, DONE).chat("m", QUESTION) == f"Uno.{end}Dos."
+
+
+def test_a_line_without_end_is_not_read_for_ever() -> None:
+    with pytest.raises(OllamaError, match="a line without an end"):
+        client(lambda _request: httpx.Response(200, text="x" * 2_000_000)).chat("m", QUESTION)
+
+
 def test_surrounding_white_space_and_thoughts_are_not() -> None:
     ollama = stream(piece("<think>\nHm.</think>\n\nBuenos"), piece(" días.\n"), DONE)
     assert ollama.chat("m", QUESTION) == "Buenos días."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, SettingsError, masked, read
+from app.settings import OTHER_GROUPS_SECONDS, Settings, SettingsError, masked, parse_size, read, show_size
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,9 +33,14 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
         ("LOG_FORMAT", "xml", "text or json"),
         ("OLLAMA_URL", "model:11434", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("OLLAMA_URL", "http://model:notaport", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("OLLAMA_URL", "http://[::1", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("OLLAMA_URL", "http://model:99999", "http://HOST[:PORT] or https://HOST[:PORT]"),
+        ("OLLAMA_MODEL", "../x", "a model's name as Ollama lists it"),
+        ("WORKER_MEMORY_LIMIT", "3x", "a whole number of bytes, or one with K, M or G such as 256M"),
         ("OLLAMA_URL", "http://", "http://HOST[:PORT] or https://HOST[:PORT]"),
-        ("PROGRAMS", "web,database", "names out of redis, web, worker, with commas between them"),
-        ("PROGRAMS", ",", "names out of redis, web, worker, with commas between them"),
+        ("PROGRAMS", "web,database", "names out of redis, web, worker, monitor, events, with commas between them"),
+        ("PROGRAMS", ",", "names out of redis, web, worker, monitor, events, with commas between them"),
         ("WORKER_QUEUES", "a b", "names of queues, with commas between them, or empty for all"),
     ],
 )
@@ -53,15 +58,36 @@ def test_every_bad_value_is_told_at_once() -> None:
     assert [line.split("=")[0] for line in error.value.lines] == ["WEB_THREADS", "WORKERS"]
 
 
-def test_a_secret_never_appears_in_an_error() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://:hunter2@redis",
+        "redis://:hun#ter2@host:6379/0",
+        "redis://:hunter2@host:port/0",
+        "redis://:hunter2@host/0?socket_timeout=abc",
+        "redis://:hunter2@host/zero",
+        "unix://hunter2",
+    ],
+)
+def test_a_secret_never_appears_in_an_error(url: str) -> None:
     with pytest.raises(SettingsError) as error:
-        read({"REDIS_URL": "http://:hunter2@redis"})
+        read({"REDIS_URL": url})
 
     assert error.value.lines == [
         "REDIS_URL=****** cannot be used: "
         "allowed is redis://…, rediss://… or unix:///…, or empty for the embedded Redis"
     ]
-    assert "hunter2" not in repr(error.value.__cause__) + repr(error.value.__context__)
+    assert "hun" not in repr(error.value.__cause__) + repr(error.value.__context__)
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@model:11434", "ftp://me:hunter2@model"])
+def test_a_password_in_ollamas_url_is_never_shown(url: str) -> None:
+    try:
+        settings = read({"OLLAMA_URL": url})
+    except SettingsError as error:
+        assert error.lines[0].startswith("OLLAMA_URL=ftp://******@model cannot")
+    else:
+        assert settings.ollama_name == masked("ollama_url", settings.ollama_url) == "http://******@model:11434"
 
 
 def test_a_secret_is_masked_wherever_it_is_shown() -> None:
@@ -94,14 +120,16 @@ def test_timeouts_must_nest() -> None:
 
 
 def test_the_grace_period_of_compose_covers_all_groups_that_stop_one_after_the_other() -> None:
-    compose = (ROOT / "compose.yaml").read_text()
-    grace = re.search(r"stop_grace_period: \$\{STOP_GRACE_PERIOD:-(\d+)s\}", compose)
+    grace = re.search(r"stop_grace_period: \$\{STOP_GRACE_PERIOD:-(\d+)s\}", (ROOT / "compose.yaml").read_text())
     programs = [path.read_text() for path in (ROOT / "docker/supervisor/programs").glob("*.conf")]
     fixed = [int(seconds) for text in programs for seconds in re.findall(r"^stopwaitsecs=(\d+)$", text, re.MULTILINE)]
 
-    assert grace
     assert len(fixed) == len(programs) - 1  # the worker's is derived
-    assert int(grace[1]) >= Settings().worker_stop_seconds + sum(fixed)
+    assert sum(fixed) == OTHER_GROUPS_SECONDS
+    assert grace and int(grace[1]) == Settings().stop_grace_period
+    with pytest.raises(SettingsError, match=r"STOP_GRACE_PERIOD=660s cannot be used.* must be at least 3660s"):
+        read({"MESSAGE_TIME_LIMIT": "3600"})
+    assert read({"MESSAGE_TIME_LIMIT": "3600", "STOP_GRACE_PERIOD": "3700s"}).stop_grace_period == 3700
 
 
 def test_a_container_without_redis_needs_one_elsewhere() -> None:
@@ -110,8 +138,19 @@ def test_a_container_without_redis_needs_one_elsewhere() -> None:
     assert read({"PROGRAMS": "worker", "REDIS_URL": "redis://redis"}).started_programs == ("worker",)
 
 
+def test_a_container_with_nothing_to_run_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"PROGRAMS=redis cannot be used.* nothing is left to run"):
+        read({"PROGRAMS": "redis", "REDIS_URL": "redis://redis"})
+
+
+def test_sizes_are_shown_as_they_are_written() -> None:
+    for text, size in {"256M": 256 * 2**20, "1G": 2**30, "1500": 1500, "10k": 10240, "0": 0}.items():
+        assert parse_size(text) == size
+        assert show_size(size) == text.upper()
+
+
 def test_no_embedded_redis_is_started_beside_another_one() -> None:
-    assert read({"REDIS_URL": "redis://redis"}).started_programs == ("web", "worker")
+    assert read({"REDIS_URL": "redis://redis"}).started_programs == ("web", "worker", "monitor", "events")
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -122,16 +161,16 @@ def test_settings_cannot_be_changed() -> None:
 def test_the_example_file_lists_every_setting_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     listed = dict(line[1:].split("=", 1) for line in lines if re.match(r"#[A-Z_]+=", line))
-    of_compose = {"BIND_ADDRESS", "PORT", "STOP_GRACE_PERIOD", "OLLAMA_VERSION", "OLLAMA_NUM_PARALLEL"}
+    of_compose = {"BIND_ADDRESS", "PORT", "OLLAMA_VERSION", "OLLAMA_NUM_PARALLEL"}
 
     defaults = {name.upper(): masked(name, value) for name, value in Settings()}
     assert {name: value for name, value in listed.items() if name not in of_compose} == {
         name: value.removesuffix(".0") for name, value in defaults.items()
-    }
+    } | {"STOP_GRACE_PERIOD": "660s"}
 
 
 def test_compose_hands_every_setting_on() -> None:
     compose = (ROOT / "compose.yaml").read_text()
     handed = set(re.findall(r"^      - ([A-Z_]+)$", compose, re.MULTILINE))
 
-    assert handed == {name.upper() for name in Settings.model_fields} | {"REDIS_URL_FILE"}
+    assert handed == {name.upper() for name in Settings.model_fields} | {"REDIS_URL_FILE", "ALERT_WEBHOOK_URL_FILE"}

@@ -121,7 +121,7 @@ def test_without_redis_nothing_is_accepted_and_the_client_may_come_again(
 
     answer = client.post("/translations", json=GOOD)
 
-    assert_problem(answer, 503, "nothing was accepted")
+    assert_problem(answer, 503, "the queue does not answer")
     assert int(answer.headers["Retry-After"]) > 0
     assert_problem(client.get("/translations/6f1ed002-ab5d-42cf-868e-5a0e1cc1ce51"), 503, "does not answer")
     assert client.get("/healthz").status_code == 200
@@ -140,7 +140,7 @@ def test_a_translation_whose_message_cannot_be_queued_leaves_nothing_behind(
 
     monkeypatch.setattr(actors.translate, "send", refuse)
 
-    assert_problem(client.post("/translations", json=GOOD), 503, "nothing was accepted")
+    assert_problem(client.post("/translations", json=GOOD), 503, "the queue does not answer")
     assert redis_client.dbsize() == 0
 
 

@@ -1,0 +1,72 @@
+"""Each worker's sign of life, for Redis (who keeps which messages) and for the container (see signs.py)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import redis
+
+from app.queueing import signs
+from app.queueing.activity import Activity
+from app.queueing.delivery import Delivery
+from app.queueing.limits import resident_memory
+
+logger = logging.getLogger(__name__)
+
+
+class Presence(threading.Thread):
+    """Beats every two seconds until `leave`; a process whose interpreter is held by one thread does not."""
+
+    def __init__(self, process: str, activity: Activity, delivery: Delivery) -> None:
+        super().__init__(name="presence", daemon=True)
+        self._process = process
+        self._activity = activity
+        self._delivery = delivery
+        self._beats = 0
+        self._over = threading.Event()
+        self.state = "consuming"
+
+    def run(self) -> None:
+        """Beats; what cannot be told is told with the next beat."""
+        while not self._over.is_set():
+            try:
+                self._beats += 1
+                signs.write(self._process, self._sign())
+                self._delivery.beat()
+            except (OSError, redis.RedisError) as error:
+                logger.debug("no sign of life: %s", error)
+            self._over.wait(signs.BEAT_SECONDS)
+
+    def leave(self) -> None:
+        """Takes the sign down."""
+        self._over.set()
+        self.join(signs.BEAT_SECONDS)
+        try:
+            signs.remove(self._process)
+            self._delivery.leave()
+        except (OSError, redis.RedisError) as error:
+            logger.debug("the sign of life stays: %s", error)
+
+    def _sign(self) -> dict[str, Any]:
+        running = self._activity.running()
+        return {
+            "pid": os.getpid(),
+            "beat": self._beats,
+            "time": time.time(),
+            "state": self.state,
+            "ended": self._activity.ended,
+            "memory": resident_memory(),
+            "running": [
+                {
+                    "message_id": message.message_id,
+                    "actor": message.actor,
+                    "seconds": round(message.seconds, 1),
+                    "stuck": message.stuck,
+                }
+                for message in running
+            ],
+        }
