@@ -42,7 +42,7 @@ RUN chmod 1777 /run && install -d -o 10001 -g 10001 -m 0750 /data /run/tandem &&
 
 COPY --link docker/redis.conf /etc/tandem/redis.conf
 COPY --link docker/supervisor /etc/supervisor
-COPY --link docker/entrypoint.sh docker/bin/queue /usr/local/bin/
+COPY --link docker/entrypoint.sh docker/bin/queue bin/worker-logs.sh /usr/local/bin/
 COPY --link --from=builder /opt/venv /opt/venv
 WORKDIR /srv/tandem
 COPY --link app app

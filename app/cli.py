@@ -109,6 +109,31 @@ def consume(
     )
 
 
+@queue.command("logs")
+@click.argument("numbers", nargs=-1, type=click.IntRange(0), metavar="[NUMBER]...")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, across rotations.")
+@click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Newest lines.")
+@click.option("-e", "--errors", is_flag=True, help="Warnings and errors only.")
+@click.option("--since", help="Not older than 30s, 10m, 2h, 1d or 2026-11-22T05:30:00.")
+def show_logs(numbers: tuple[int, ...], follow: bool, lines: int, errors: bool, since: str | None) -> None:
+    """Print the newest lines of all workers' logs, or of the workers with these NUMBERs."""
+    from datetime import UTC, datetime
+
+    from app.operations import worker_logs
+
+    try:
+        moment = worker_logs.parse_since(since, datetime.now(UTC)) if since else worker_logs.LONG_AGO
+        stream = worker_logs.WorkerLogs(numbers, errors_only=errors)
+    except (ValueError, worker_logs.NothingThere) as error:
+        raise click.ClickException(str(error)) from error
+    colour = sys.stdout.isatty()
+    for entry in stream.newest(lines, moment):
+        click.echo("\n".join(worker_logs.painted(entry, colour=colour)))
+    if follow:
+        for entry in stream.follow():
+            click.echo("\n".join(worker_logs.painted(entry, colour=colour)))
+
+
 @queue.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def health(as_json: bool) -> None:

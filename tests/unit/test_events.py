@@ -1,0 +1,150 @@
+"""The event listener, the monitor's watch and the copy of the logs."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.operations import alerts, events, exit_code, log_copy
+from app.operations.events import Listener
+from app.operations.log_copy import LogCopy, as_json, prefixed, process_of
+from app.operations.monitor import LOOKS, Watch
+from app.queueing import signs
+
+
+class Alerts(alerts.Alerts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+
+    def send(self, text: str, **_details: str) -> None:
+        self.sent.append(text)
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, int]]:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda pid, number: seen.append((pid, number)))
+    monkeypatch.setattr(exit_code, "_FILE", tmp_path / "exit-code")
+    return seen
+
+
+def process(name: str, group: str, **more: str) -> dict[str, str]:
+    return {"processname": name, "groupname": group, **more}
+
+
+@pytest.mark.parametrize("name", ["web", "redis"])
+def test_without_web_or_redis_the_container_ends_with_a_code(name: str, killed: list[tuple[int, int]]) -> None:
+    heard = Alerts()
+    Listener(heard, 7).handle("PROCESS_STATE_FATAL", process(name, name))
+
+    assert killed == [(7, signal.SIGTERM)]
+    assert exit_code.left() == 70
+    assert heard.sent == [f"{name} cannot be started and was given up (FATAL): its log says why"]
+    exit_code.forget()
+    assert exit_code.left() == 0
+
+
+def test_without_a_worker_the_container_goes_on(killed: list[tuple[int, int]]) -> None:
+    heard = Alerts()
+    Listener(heard, 7).handle("PROCESS_STATE_FATAL", process("worker_00", "worker"))
+
+    assert killed == [] and exit_code.left() == 0
+    assert len(heard.sent) == 1
+
+
+def test_a_program_that_backs_off_is_told_once_a_minute(
+    killed: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, now = Alerts(), 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    listener = Listener(heard, 7)
+    for _ in range(3):
+        listener.handle("PROCESS_STATE_BACKOFF", process("web", "web", tries="1"))
+    assert len(heard.sent) == 1
+    now += 61
+    listener.handle("PROCESS_STATE_BACKOFF", process("web", "web", tries="2"))
+    assert heard.sent[1] == "web ended right after its start, try 2 (BACKOFF)"
+    assert killed == []
+
+
+def test_every_event_is_acknowledged_after_it_was_handled() -> None:
+    payload = "processname:web groupname:web from_state:STARTING tries:1"
+    source = io.StringIO(f"ver:3.0 eventname:PROCESS_STATE_BACKOFF len:{len(payload)}\n{payload}")
+    sink = io.StringIO()
+    stream = events.events(source, sink)
+
+    assert next(stream) == ("PROCESS_STATE_BACKOFF", dict(part.split(":") for part in payload.split()))
+    assert sink.getvalue() == "READY\n"
+    assert list(stream) == []
+    assert sink.getvalue() == "READY\nRESULT 2\nOKREADY\n"
+
+
+def sign(beat: int, pid: int = 10, **more: Any) -> dict[str, Any]:
+    return {"pid": pid, "beat": beat, "time": 1000.0, "running": [], **more}
+
+
+def test_a_worker_counts_as_hung_after_looks_without_a_new_beat() -> None:
+    watch = Watch()
+    for _ in range(LOOKS):
+        assert watch.hung({"worker_00": sign(5)}) == []
+    assert watch.hung({"worker_00": sign(5)}) == [("worker_00", 10)]
+
+
+def test_a_new_beat_or_a_new_process_starts_the_count_again() -> None:
+    watch = Watch()
+    for look in range(3 * LOOKS):
+        assert watch.hung({"worker_00": sign(look // 5), "worker_01": sign(1, pid=look // 5)}) == []
+
+
+def test_what_is_wrong_with_a_worker_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1005.0)
+    assert signs.trouble(sign(1)) is None
+    message = {"message_id": "7", "actor": "block", "seconds": 700.4, "stuck": True}
+    assert signs.trouble(sign(1, running=[message])) == "stuck for 700 s in block 7"
+    monkeypatch.setattr("time.time", lambda: 1031.0)
+    assert signs.trouble(sign(1)) == "no sign of life for 31 s"
+
+
+def test_a_sign_is_read_as_it_was_written(tmp_path: Path) -> None:
+    signs.write("worker_00", sign(3), tmp_path)
+    (tmp_path / "worker_01.json").write_text('{"pid": 1')
+    assert signs.read(tmp_path) == {"worker_00": sign(3)}
+    signs.remove("worker_00", tmp_path)
+    assert signs.read(tmp_path) == {}
+
+
+def test_each_line_names_its_process() -> None:
+    assert process_of("worker-00-error.log") == process_of("worker-00.log") == "worker_00"
+    assert prefixed("web", b"hello") == b"web        | hello\n"
+    ours = b'{"time": "x", "process": "web", "message": "hello"}'
+    assert as_json("web", ours) == ours + b"\n"
+    assert json.loads(as_json("redis", b"Ready \xff")) == {"process": "redis", "message": "Ready \ufffd"}
+
+
+def test_the_copy_leaves_out_what_an_earlier_container_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_copy, "POSITIONS", tmp_path / "positions.json")
+    monkeypatch.setattr(log_copy, "FOLDER", tmp_path)
+    out = tmp_path / "stdout"
+    out.touch()
+    (tmp_path / "web.log").write_text("old\n")
+    log_copy.start_behind_what_is_there()
+
+    for number, text in enumerate(["new\n", "newer\n"]):
+        with (tmp_path / "web.log").open("a") as file:
+            file.write(text)
+        (tmp_path / f"worker-0{number}.log").write_text("from the beginning\n")
+        out.write_bytes(b"")
+        copy = LogCopy("text", folder=tmp_path, out=out)
+        copy.start()
+        copy.finish()
+        # The second time it is one that was started again: it goes on behind what the first one had copied.
+        assert out.read_text().splitlines() == [
+            f"web        | {text.strip()}",
+            f"worker_0{number}  | from the beginning",
+        ]
