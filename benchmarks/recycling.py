@@ -44,15 +44,8 @@ def main() -> None:
 
 def measure(time_limit: str, messages: int) -> float:
     """Messages handled in a second by two workers with this WORKER_TIME_LIMIT."""
-    limits = [
-        "--env",
-        f"WORKER_TIME_LIMIT={time_limit}",
-        "--env",
-        "WORKER_MESSAGE_LIMIT=0",
-        "--env",
-        "LOG_LEVEL=WARNING",
-    ]
-    container = docker("run", "--detach", *limits, IMAGE)
+    settings = (f"WORKER_TIME_LIMIT={time_limit}", "WORKER_MESSAGE_LIMIT=0", "LOG_LEVEL=WARNING")
+    container = docker("run", "--detach", *(f"--env={setting}" for setting in settings), IMAGE)
     try:
         await_(lambda: docker("inspect", "--format", "{{.State.Health.Status}}", container) == "healthy")
         docker("exec", container, "supervisorctl", "stop", "worker:*")

@@ -50,8 +50,13 @@ class Watch:
         self._time = limits.time * random.uniform(1 - JITTER, 1)  # noqa: S311
 
     def reached(self) -> str | None:
-        """The first limit that is reached, with its figure, or None."""
+        """The first limit but the memory that is reached, with its figure, or None."""
         return next(self._reached(), None)
+
+    def memory_reached(self) -> str | None:
+        """The memory limit with its figure if it is reached, or None."""
+        limit, memory = self._limits.memory, self._memory()
+        return f"memory limit: {memory / MIB:.0f} of {limit / MIB:.0f} MiB" if limit and memory >= limit else None
 
     def runaway(self) -> str | None:
         """Says so when the memory is beyond what any message is waited for."""
@@ -59,11 +64,9 @@ class Watch:
         return f"memory {memory / MIB:.0f} of at most {hard / MIB:.0f} MiB" if hard and memory > hard else None
 
     def _reached(self) -> Iterator[str]:
-        limits, memory, seconds = self._limits, self._memory(), time.monotonic() - self._started
+        limits, seconds = self._limits, time.monotonic() - self._started
         if limits.time and seconds >= self._time:
             yield f"time limit: {seconds:.1f} of {limits.time} s"
-        if limits.memory and memory >= limits.memory:
-            yield f"memory limit: {memory / MIB:.0f} of {limits.memory / MIB:.0f} MiB"
         if limits.messages and self._activity.ended >= limits.messages:
             yield f"message limit: {self._activity.ended} of {limits.messages} messages"
         if limits.failures and self._activity.failures_in_a_row >= limits.failures:

@@ -85,11 +85,11 @@ def chatty(start_probes: Start) -> Tandem:
     tandem = start_probes().await_healthy()
     for worker in range(40):
         tandem.send("chatter", f"tag{worker}", 5, 1)
-    await_true(
-        lambda: tandem.worker_log().count("handled in") + tandem.worker_log(1).count("handled in") == 40,
-        seconds=30,
-        what="chatter",
-    )
+
+    def handled() -> int:
+        return (tandem.worker_log() + tandem.worker_log(1)).count("handled in")
+
+    await_true(lambda: handled() == 40, seconds=30, what="the end of the chatter")
     return tandem
 
 

@@ -214,7 +214,7 @@ def test_a_stopping_worker_lets_its_message_finish(start: Start, model: Model) -
     tandem.output("supervisorctl", "stop", "worker:*")
 
     assert tandem.translation(accepted["id"])["status"] == "done"
-    assert "finishing the running messages" in tandem.output("supervisorctl", "tail", "worker:worker_00")
+    assert "finishing 1 running messages" in tandem.output("supervisorctl", "tail", "worker:worker_00")
 
 
 def test_every_line_of_a_running_message_names_it(start: Start, model: Model) -> None:

@@ -120,7 +120,7 @@ def test_consume_by_hand_leaves_after_exactly_its_limit(start_probes: Start) -> 
     tandem = start_probes(PROGRAMS="redis").await_healthy()
     tandem.send("count", "counted", "n", times=25)
 
-    output = tandem.output("queue", "consume", "--limit", "10", "-v")
+    output = tandem.output("queue", "consume", "--limit", "10", "--threads", "1", "-v")
 
     assert "stopping on message limit: 10 of 10 messages" in output
     assert tandem.noted("counted") == [str(number) for number in range(10)]

@@ -44,7 +44,8 @@ def end(activity: Activity, broker: StubBroker, error: BaseException | None = No
 
 
 def test_no_limit_is_never_reached(activity: Activity) -> None:
-    assert Watch(Limits(), activity, lambda: 10**12).reached() is None
+    watch = Watch(Limits(), activity, lambda: 10**12)
+    assert watch.reached() is watch.memory_reached() is watch.runaway() is None
     assert str(Limits()) == "only when told to"
 
 
@@ -62,7 +63,8 @@ def test_the_time_limit_is_up_to_a_tenth_shorter(activity: Activity, monkeypatch
 
 def test_the_memory_limit_names_its_figure(activity: Activity) -> None:
     watch = Watch(Limits(memory=256 * MIB), activity, lambda: 300 * MIB)
-    assert watch.reached() == "memory limit: 300 of 256 MiB"
+    assert watch.memory_reached() == "memory limit: 300 of 256 MiB"
+    assert watch.reached() is None
     assert watch.runaway() is None
     assert Watch(Limits(memory=256 * MIB), activity, lambda: 600 * MIB).runaway() == "memory 600 of at most 512 MiB"
 
