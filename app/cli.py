@@ -194,6 +194,8 @@ def _print_for_supervisor(effective: settings.Settings) -> None:
         _refuse_unknown_queues(effective)
     variables = {
         "START_PROGRAMS": " ".join(effective.started_programs),
+        "LOG_LEVEL": effective.log_level,
+        "LOG_FORMAT": effective.log_format,
         "WORKERS": effective.workers,
         "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
     }

@@ -66,6 +66,15 @@ def configure(
         logging.getLogger(library).setLevel(logging.NOTSET if verbosity > 2 else logging.WARNING)
 
 
+def configure_as_started() -> None:
+    """Does the same for supervisor's helpers, by what the entrypoint has checked and exported.
+
+    They stay half as large without the library that checks the settings. One's stdout speaks a protocol.
+    """
+    style: Literal["text", "json"] = "json" if environ.get("LOG_FORMAT") == "json" else "text"
+    configure(environ.get("LOG_LEVEL", "INFO"), style, everything_to_stderr=True)
+
+
 class TextFormatter(logging.Formatter):
     """`2026-11-22T05:12:01.123Z INFO    worker_00 app.web: text [message_id=… actor=…]`"""
 

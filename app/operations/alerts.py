@@ -9,8 +9,6 @@ import threading
 import time
 from typing import Any
 
-from app import settings
-
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0
@@ -29,6 +27,8 @@ class Alerts:
 
     def send(self, text: str, **details: str) -> None:
         """Posts `text` with details such as process and state; both have to be free of secrets."""
+        from app import settings  # only a container that raises an alert pays for it and for httpx
+
         secret = settings.current().alert_webhook_url
         if secret is None:
             return
@@ -52,7 +52,7 @@ class Alerts:
 
 
 def _post(url: str, alert: dict[str, Any]) -> bool:
-    import httpx  # only a container that raises an alert pays for it
+    import httpx
 
     try:
         return httpx.post(url, json=alert, timeout=TIMEOUT, trust_env=False).is_success

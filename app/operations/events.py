@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TextIO
 
-from app import logs, settings
+from app import logs
 from app.operations import exit_code
 from app.operations.alerts import Alerts
-from app.operations.log_copy import LogCopy
+from app.operations.log_copy import LogCopy, as_json, prefixed
 
 logger = logging.getLogger("app.operations.events")
 
@@ -85,9 +85,8 @@ def _fields(line: str) -> dict[str, str]:
 
 def main() -> None:
     """Runs until SIGTERM, or until supervisord is gone."""
-    config = settings.current()
-    logs.configure(config.log_level, config.log_format, everything_to_stderr=True)
-    copy = LogCopy(config.log_format)
+    logs.configure_as_started()
+    copy = LogCopy(as_json if os.environ.get("LOG_FORMAT") == "json" else prefixed)
     copy.start()
 
     def leave(_number: int, _frame: FrameType | None) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from app.operations.tail import Position, Tail
 
@@ -47,11 +47,13 @@ def as_json(name: str, line: bytes) -> bytes:
 
 
 class LogCopy(threading.Thread):
-    """Copies until `finish`; `style` is that of LOG_FORMAT."""
+    """Copies until `finish`; `form` makes a line of the copy out of a process's name and its line."""
 
-    def __init__(self, style: Literal["text", "json"], *, folder: Path = FOLDER, out: Path = CONTAINER_STDOUT) -> None:
+    def __init__(
+        self, form: Callable[[str, bytes], bytes], *, folder: Path = FOLDER, out: Path = CONTAINER_STDOUT
+    ) -> None:
         super().__init__(name="log-copy", daemon=True)
-        self._form = as_json if style == "json" else prefixed
+        self._form = form
         self._folder = folder
         self._out = out
         self._over = threading.Event()

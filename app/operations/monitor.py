@@ -10,8 +10,7 @@ import logging
 import signal
 import threading
 
-from app import logs, settings
-from app.operations import supervisor
+from app import logs
 from app.queueing import signs
 from app.queueing.signs import BEAT_SECONDS
 
@@ -41,8 +40,7 @@ class Watch:
 
 def main() -> None:
     """Looks every BEAT_SECONDS until SIGTERM."""
-    config = settings.current()
-    logs.configure(config.log_level, config.log_format)
+    logs.configure_as_started()
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     watch = Watch()
@@ -53,6 +51,8 @@ def main() -> None:
 
 
 def _kill(name: str, pid: int) -> None:
+    from app.operations import supervisor  # large, and almost never needed
+
     try:
         if not supervisor.kill(f"worker:{name}", pid):
             signs.remove(name)

@@ -28,8 +28,6 @@ from app.settings import Settings
 TIME_LIMIT_INTERVAL_MS = 250
 # One command in so many looks for messages of lost hosts. dramatiq's own 1000 leaves them for minutes.
 MAINTENANCE_PER_MILLION = 50_000
-# The longest that an idle consumer waits before it looks again.
-POLL_MS = 200
 
 
 class Broker(RedisBroker):
@@ -51,14 +49,14 @@ class Broker(RedisBroker):
         self.budget = Budget()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
-        """The consumer of one queue; `timeout` is in milliseconds. Raises ConnectionClosed."""
+        """The consumer of one queue; it waits as long as it likes. Raises ConnectionClosed."""
         if consumer := self.consumers.get(queue_name):
             try:
                 consumer.resume()
             except redis.RedisError as error:
                 raise ConnectionClosed(error) from None
         else:
-            consumer = self.consumers[queue_name] = Consumer(self, queue_name, prefetch, min(timeout, POLL_MS))
+            consumer = self.consumers[queue_name] = Consumer(self, queue_name, prefetch)
         return consumer
 
 

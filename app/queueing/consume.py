@@ -26,7 +26,7 @@ from app.queueing.turns import Turn
 logger = logging.getLogger(__name__)
 
 # How long a thread that idles takes to notice the stop; dramatiq's own second adds up to three.
-IDLE_WAKE_UP_MS = 200
+IDLE_WAKE_UP_MS = 50
 # How often the limits are looked at (seconds).
 LOOK_SECONDS = 0.1
 # A consumer has stopped taking messages within this; longer only when Redis does not answer.

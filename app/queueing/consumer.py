@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# The longest that an idle consumer waits before it looks again.
+POLL_SECONDS = 0.2
+# dramatiq's thread asks again and again, also while there is nothing more to take.
+DRAINED_PAUSE = 0.02
+
 
 class Consumer(BaseConsumer):
     """Takes at most `prefetch` messages at a time and none any more once the broker drains.
 
-    Waits `timeout` ms at most before it looks again. dramatiq's own consumer goes on taking messages while its
-    worker stops, and puts those that it gives back behind all others.
+    dramatiq's own consumer goes on taking messages while its worker stops, and puts those that it gives back behind
+    all others.
     """
 
-    def __init__(self, broker: Broker, queue: str, prefetch: int, timeout: int) -> None:
+    def __init__(self, broker: Broker, queue: str, prefetch: int) -> None:
         self._broker = broker
         self._queue = queue
         self._prefetch = prefetch
-        self._timeout = timeout
         self._fetched: deque[bytes] = deque()
         self._outstanding: set[str] = set()
         self._freed = threading.Event()
@@ -76,7 +81,7 @@ class Consumer(BaseConsumer):
             raise ConnectionClosed(error) from None
 
     def _next(self) -> MessageProxy | None:
-        if self._broker.draining.is_set() and self._counts:
+        if self._broker.draining.is_set():
             self._drain()
             return None
         if self._fetched:
@@ -85,7 +90,7 @@ class Consumer(BaseConsumer):
             return MessageProxy(message)
         room = self._prefetch - len(self._outstanding)
         if room <= 0:
-            self._freed.wait(self._timeout / 1000)
+            self._freed.wait(POLL_SECONDS)
             self._freed.clear()
             return None
         self._fetched.extend(self._fetch(room))
@@ -102,7 +107,7 @@ class Consumer(BaseConsumer):
         return payloads
 
     def _wait(self) -> None:
-        self._misses, pause = compute_backoff(self._misses, max_backoff=self._timeout)
+        self._misses, pause = compute_backoff(self._misses, max_backoff=round(POLL_SECONDS * 1000))
         self._broker.draining.wait(pause / 1000)
 
     def _drain(self) -> None:
@@ -110,7 +115,7 @@ class Consumer(BaseConsumer):
         self._broker.delivery.give_back(self._queue, ids)
         self._fetched.clear()
         self.drained.set()
-        self._freed.wait(self._timeout / 1000)
+        time.sleep(DRAINED_PAUSE)
 
     def _settle(self, message: Any, store: Callable[[str], bool]) -> None:
         id_ = _redis_id(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 import redis
 
@@ -43,5 +44,6 @@ class Turn:
         return now - self._asked_at > LONGEST_WAIT
 
     def pass_on(self) -> None:
-        """The successor is at work: the next one may leave. Raises redis.RedisError."""
-        self._give_up(keys=[self._key], args=[self._worker])
+        """The successor is at work: the next one may leave."""
+        with suppress(redis.RedisError):  # then it runs out by itself
+            self._give_up(keys=[self._key], args=[self._worker])

@@ -143,7 +143,7 @@ def test_after_a_broken_connection_what_nobody_here_knows_goes_back(redis_: Fake
 def test_a_draining_consumer_gives_back_and_takes_nothing_more(redis_: FakeRedis) -> None:
     broker = worker(redis_)
     send(broker, 5)
-    consumer = broker.consume("default", prefetch=4, timeout=1)
+    consumer = broker.consume("default", prefetch=4)
     assert next(consumer) is None and next(consumer) is not None
     broker.draining.set()
 

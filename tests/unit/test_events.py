@@ -140,7 +140,7 @@ def test_the_copy_leaves_out_what_an_earlier_container_left(tmp_path: Path, monk
             file.write(text)
         (tmp_path / f"worker-0{number}.log").write_text("from the beginning\n")
         out.write_bytes(b"")
-        copy = LogCopy("text", folder=tmp_path, out=out)
+        copy = LogCopy(prefixed, folder=tmp_path, out=out)
         copy.start()
         copy.finish()
         # The second time it is one that was started again: it goes on behind what the first one had copied.
