@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -228,3 +229,52 @@ def test_every_line_of_a_running_message_names_it(start: Start, model: Model) ->
     assert {record["actor"] for record in about} == {"translate"}
     assert len({record["message_id"] for record in about}) == 1
     assert any("Traceback" in record.get("exc_info", "") for record in about)
+
+
+def paragraphs(tag: str, count: int) -> str:
+    return "\n\n".join(f"The {tag} house number {number} is beautiful." for number in range(count))
+
+
+def begun(tandem: Tandem, accepted: dict[str, Any]) -> None:
+    def some_are_done() -> bool:
+        return bool(tandem.translation(accepted["id"])["progress"]["done"] >= 3)
+
+    await_true(some_are_done, seconds=30, what="some parts are done")
+
+
+def calls_for(model: Model, tag: str) -> list[int]:
+    return [count for text, count in model.calls()["texts"].items() if f"The {tag} house" in text]
+
+
+def test_a_worker_that_leaves_hands_a_long_text_on_and_nothing_is_translated_twice(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1").await_healthy()
+    accepted = tandem.translate(paragraphs("handed", 40), source="en")
+    begun(tandem, accepted)
+
+    tandem.output("supervisorctl", "restart", "worker:*")
+    assert tandem.translation(accepted["id"])["status"] != "done"
+
+    assert tandem.ended(accepted["id"])["progress"] == {"done": 40, "total": 40}
+    assert calls_for(model, "handed") == [1] * 40
+
+
+def test_a_worker_that_is_killed_in_a_long_text_repeats_one_part_at_most(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1").await_healthy()
+    accepted = tandem.translate(paragraphs("killed", 40), source="en")
+    begun(tandem, accepted)
+
+    tandem.output("supervisorctl", "signal", "KILL", "worker:worker_00")
+
+    assert tandem.ended(accepted["id"])["status"] == "done"
+    calls = calls_for(model, "killed")
+    assert len(calls) == 40 and sum(calls) <= 41
+
+
+def test_a_text_that_takes_longer_than_a_message_may_is_finished_in_parts(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1", MESSAGE_TIME_LIMIT="4", OLLAMA_TIMEOUT="2").await_healthy()
+
+    ended = tandem.ended(tandem.translate(paragraphs("long", 40), source="en")["id"])
+
+    assert ended["status"] == "done"
+    assert "the rest goes on in a new delivery" in tandem.worker_log()
+    assert calls_for(model, "long") == [1] * 40

@@ -1,0 +1,95 @@
+"""Alerts: posted in the background, tried again, and never a reason to wait."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from app import settings
+from app.operations import alerts
+from app.operations.alerts import Alerts
+
+
+class Receiver(HTTPServer):
+    """Refuses as often as told, then takes what it gets."""
+
+    refusals = 0
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.got: list[dict[str, str]] = []
+        self.complete = threading.Event()
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        refused = self.server.refusals > 0
+        self.server.refusals -= 1
+        self.send_response(503 if refused else 200)
+        self.end_headers()
+        if not refused:
+            self.server.got.append(body)
+            self.server.complete.set()
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    server = Receiver()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", f"http://127.0.0.1:{server.server_address[1]}/secret")
+    monkeypatch.setattr(alerts, "PAUSE_SECONDS", 0.01)
+    settings.current.cache_clear()
+    yield server
+    settings.current.cache_clear()
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_alert_is_a_sentence_with_its_details(receiver: Receiver) -> None:
+    Alerts().send("web was given up", process="web", state="FATAL")
+
+    assert receiver.complete.wait(5)
+    (got,) = receiver.got
+    assert got.pop("text").endswith(": web was given up")
+    assert got == {"process": "web", "state": "FATAL"}
+
+
+def test_a_receiver_that_refuses_is_asked_again(receiver: Receiver) -> None:
+    receiver.refusals = 2
+    Alerts().send("web was given up")
+
+    assert receiver.complete.wait(5)
+    assert len(receiver.got) == 1
+
+
+def test_an_alert_that_cannot_be_sent_is_logged_without_the_secret(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.refusals = alerts.TRIES
+    heard = Alerts()
+    with caplog.at_level(logging.ERROR):
+        heard.send("web was given up")
+        heard.send("another one")
+        assert receiver.complete.wait(5)  # the second one got through, so the first was given up
+
+    assert "could not be sent after 3 tries" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_without_a_receiver_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
+    settings.current.cache_clear()
+    before = threading.active_count()
+    Alerts().send("web was given up")
+    assert threading.active_count() == before
+    settings.current.cache_clear()
