@@ -26,8 +26,8 @@ from app.settings import Settings
 
 # How often a running message's time is looked at; dramatiq's own second makes short limits coarse.
 TIME_LIMIT_INTERVAL_MS = 250
-# One command in so many looks for messages of lost hosts. dramatiq's own 1000 leaves them for minutes.
-MAINTENANCE_PER_MILLION = 50_000
+# dramatiq's own look for messages of lost workers is a draw at each command, and asks Redis for all keys.
+NO_MAINTENANCE = 0
 
 
 class Broker(RedisBroker):
@@ -39,7 +39,7 @@ class Broker(RedisBroker):
 
     def __init__(self, client: redis.Redis, *, worker: str, middleware: list[dramatiq.Middleware]) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            client=client, maintenance_chance=MAINTENANCE_PER_MILLION, middleware=middleware
+            client=client, maintenance_chance=NO_MAINTENANCE, middleware=middleware
         )
         self.broker_id = worker
         self.delivery = Delivery(client, namespace=self.namespace, worker=worker)

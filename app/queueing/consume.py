@@ -79,7 +79,7 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
         return
     broker.budget = Budget(limits.messages or None)
     watch = Watch(limits, broker.activity, resident_memory)
-    presence = Presence(logs.process_name(), broker.activity, broker.delivery)
+    presence = Presence(logs.process_name(), broker)
     presence.start()
     worker = Worker(broker, queues=set(queues) or None, worker_threads=threads, worker_timeout=IDLE_WAKE_UP_MS)
     # A message that lies prefetched behind a long one could already run in an idle process.

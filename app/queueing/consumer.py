@@ -101,9 +101,11 @@ class Consumer(BaseConsumer):
     def _fetch(self, room: int) -> list[bytes]:
         if not self._counts:
             return self._broker.delivery.fetch(self._queue, room)
-        granted = self._broker.budget.take(room)
-        payloads = self._broker.delivery.fetch(self._queue, granted) if granted else []
-        self._broker.budget.put_back(granted - len(payloads))
+        granted, payloads = self._broker.budget.take(room), []
+        try:
+            payloads = self._broker.delivery.fetch(self._queue, granted) if granted else []
+        finally:
+            self._broker.budget.put_back(granted - len(payloads))
         return payloads
 
     def _wait(self) -> None:

@@ -34,6 +34,7 @@ class Delivery:
     """The scripts of this folder, run for one worker. All methods raise redis.RedisError."""
 
     def __init__(self, client: redis.Redis, *, namespace: str, worker: str) -> None:
+        self.worker = worker
         self._redis = client
         self._namespace = namespace
         self._worker = worker
@@ -41,6 +42,7 @@ class Delivery:
         self._ack = self._script("ack")
         self._bury = self._script("bury")
         self._give_back = self._script("give_back")
+        self._expire = self._script("expire")
 
     def fetch(self, queue: str, count: int) -> list[bytes]:
         """Payloads of at most `count` messages off the head of the queue; they are with this worker from now on."""
@@ -84,6 +86,23 @@ class Delivery:
     def beat(self) -> None:
         """Tells the other workers that this one lives and keeps its messages."""
         self._redis.zadd(self._key("__heartbeats__"), {self._worker: current_millis()})
+
+    def lost(self, silent_ms: int) -> list[Delivery]:
+        """The workers of whom nothing was heard for so long, each ready to be recovered from."""
+        before = current_millis() - silent_ms
+        names = cast("list[bytes]", self._redis.zrangebyscore(self._key("__heartbeats__"), "-inf", before))
+        return [Delivery(self._redis, namespace=self._namespace, worker=name.decode()) for name in names]
+
+    def holds_nothing(self) -> bool:
+        """Whether no message of any queue, known here or not, is with this worker."""
+        pattern = self._key(f"__acks__.{self._worker}.*")
+        return next(iter(self._redis.scan_iter(match=pattern, count=1000)), None) is None
+
+    def expire(self, queue: str, older_than_ms: int) -> int:
+        """Forgets dead letters of a queue that are older, some at a time; tells how many."""
+        dead = self._key(f"{queue}.XQ")
+        keys = [dead, f"{dead}.msgs"]
+        return int(cast(int, self._expire(keys, [current_millis() - older_than_ms, MAX_FETCH])))
 
     def leave(self) -> None:
         """Takes this worker off the list of those that must not be silent."""

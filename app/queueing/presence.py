@@ -11,21 +11,28 @@ from typing import Any
 import redis
 
 from app.queueing import signs
-from app.queueing.activity import Activity
-from app.queueing.delivery import Delivery
+from app.queueing.broker import Broker
 from app.queueing.limits import resident_memory
+from app.queueing.recovery import tidy
 
 logger = logging.getLogger(__name__)
 
+# Every 14 seconds.
+TIDY_BEATS = 7
+
 
 class Presence(threading.Thread):
-    """Beats every two seconds until `leave`; a process whose interpreter is held by one thread does not."""
+    """Beats every two seconds until `leave`; a process whose interpreter is held by one thread does not.
 
-    def __init__(self, process: str, activity: Activity, delivery: Delivery) -> None:
+    Every now and then it looks after what lost workers have left.
+    """
+
+    def __init__(self, process: str, broker: Broker) -> None:
         super().__init__(name="presence", daemon=True)
         self._process = process
-        self._activity = activity
-        self._delivery = delivery
+        self._broker = broker
+        self._activity = broker.activity
+        self._delivery = broker.delivery
         self._beats = 0
         self._over = threading.Event()
         self.state = "consuming"
@@ -37,6 +44,8 @@ class Presence(threading.Thread):
                 self._beats += 1
                 signs.write(self._process, self._sign())
                 self._delivery.beat()
+                if self._beats % TIDY_BEATS == 0:
+                    tidy(self._broker)
             except (OSError, redis.RedisError) as error:
                 logger.debug("no sign of life: %s", error)
             self._over.wait(signs.BEAT_SECONDS)

@@ -1,4 +1,4 @@
-"""What a worker does first: it brings back what its predecessor held when it died."""
+"""Messages of workers that died: a successor brings back what its predecessor held, anyone what a lost host held."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dramatiq import Message
 from dramatiq.errors import ActorNotFound
 
 from app.queueing.broker import Broker
-from app.queueing.delivery import MAX_DELIVERIES, with_delayed
+from app.queueing.delivery import MAX_DELIVERIES, Delivery, with_delayed
 from app.queueing.errors import PermanentError
 
 logger = logging.getLogger(__name__)
@@ -19,24 +19,45 @@ class WorkerKilled(PermanentError):
     """A message took its workers with it too often."""
 
 
+# A worker of whom nothing was heard for so long is lost, and its host with it: supervisor would have replaced it.
+LOST_AFTER_MS = 60_000
+# dramatiq keeps dead letters for as long; its own clean-up is not used, because it asks Redis for all keys.
+DEAD_LETTERS_KEPT_MS = 7 * 86_400_000
+
+
 def recover(broker: Broker) -> None:
-    """Puts the messages that are held under this worker's name back at the heads of their queues, in order.
+    """Brings back what is held under this worker's name. Only for a process that has not begun. Raises RedisError."""
+    _recover(broker, broker.delivery)
+
+
+def tidy(broker: Broker) -> None:
+    """Brings back what lost workers hold and forgets old dead letters. Any worker may, any time. Raises RedisError."""
+    # Whoever has only ever sent messages is among them as well: it holds nothing, and is forgotten.
+    for lost in broker.delivery.lost(LOST_AFTER_MS):
+        _recover(broker, lost)
+        if lost.holds_nothing():
+            lost.leave()
+    for queue in broker.get_declared_queues():
+        broker.delivery.expire(queue, DEAD_LETTERS_KEPT_MS)
+
+
+def _recover(broker: Broker, delivery: Delivery) -> None:
+    """Puts the messages that are with a worker back at the heads of their queues, in order.
 
     One that was with a worker that died for the third time becomes a dead letter, because it may well be the cause.
-    Raises redis.RedisError.
     """
     for queue in with_delayed(broker.get_declared_queues()):
         alive = []
-        for message, deliveries in broker.delivery.held(queue):
+        for message, deliveries in delivery.held(queue):
             if deliveries >= MAX_DELIVERIES and queue in broker.get_declared_queues():
-                _bury(broker, queue, message, deliveries)
+                _bury(broker, delivery, queue, message, deliveries)
             else:
                 alive.append(message.options["redis_message_id"])
-        if count := broker.delivery.give_back(queue, alive, untouched=False):
-            logger.warning("brought %d messages of %s back that were with a worker that died", count, queue)
+        if count := delivery.give_back(queue, alive, untouched=False):
+            logger.warning("brought %d messages of %s back from %s, which died", count, queue, delivery.worker)
 
 
-def _bury(broker: Broker, queue: str, message: Message[Any], deliveries: int) -> None:
+def _bury(broker: Broker, delivery: Delivery, queue: str, message: Message[Any], deliveries: int) -> None:
     reason = WorkerKilled(f"{deliveries} workers died while they handled this message")
     logger.error("gave up %s of %s: %s", message.message_id, message.actor_name, reason)
     message.options["traceback"] = f"{type(reason).__name__}: {reason}"
@@ -48,4 +69,4 @@ def _bury(broker: Broker, queue: str, message: Message[Any], deliveries: int) ->
     # would leave a failure that nobody was told.
     if on_failed:
         on_failed(message, reason)
-    broker.delivery.bury(queue, message.options["redis_message_id"], message.encode())
+    delivery.bury(queue, message.options["redis_message_id"], message.encode())

@@ -17,9 +17,10 @@ os.environ |= {
 }
 
 import pytest
+from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.integration.tandem import IMAGE, PROBES_IMAGE, Model, Tandem
+from tests.integration.tandem import IMAGE, LABEL, PROBES_IMAGE, Model, Tandem
 
 running: list[Tandem | Model] = []
 
@@ -84,3 +85,14 @@ def start(network: Network) -> Iterator[Callable[..., Tandem]]:
 def start_probes(start: Callable[..., Tandem]) -> Callable[..., Tandem]:
     """The same with the image that has the probes in it."""
     return partial(start, image=PROBES_IMAGE)
+
+
+@pytest.fixture
+def redis_elsewhere(network: Network) -> Iterator[str]:
+    """The host name of a Redis that is not embedded: the image under test runs any command."""
+    container = DockerContainer(IMAGE).with_network(network).with_network_aliases("redis-elsewhere")
+    container.with_command(["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"])  # noqa: S104
+    container.with_kwargs(labels={LABEL: "redis"})
+    container.start()
+    yield "redis-elsewhere"
+    container.stop(delete_volume=True)

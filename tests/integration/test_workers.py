@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+from testcontainers.core.network import Network
 
 from tests.integration.tandem import Tandem, await_true
 
@@ -243,13 +244,26 @@ def test_a_worker_that_cannot_start_makes_it_unhealthy_and_the_web_goes_on(start
     )
 
 
-def test_a_web_that_cannot_start_ends_the_container_with_a_code(start: Start) -> None:
+@pytest.mark.parametrize("program", ["web", "redis"])
+def test_without_web_or_redis_the_container_ends_with_a_code(start: Start, program: str) -> None:
     tandem = start().await_healthy()
-    tandem.output("sed", "-i", "s/^command=.*/command=false/", "/run/tandem/programs/web.conf")
+    tandem.output("sed", "-i", "s/^command=.*/command=false/", f"/run/tandem/programs/{program}.conf")
     tandem.run("supervisorctl", "update")
 
     assert tandem.docker.wait(timeout=60)["StatusCode"] == 70
-    assert "web cannot be started and was given up (FATAL)" in tandem.docker.logs().decode()
+    assert f"{program} cannot be started and was given up (FATAL)" in tandem.docker.logs().decode()
+
+
+def test_a_second_signal_ends_a_worker_at_once_and_its_message_comes_back(start_probes: Start) -> None:
+    tandem = start_probes(WORKERS="1").await_healthy()
+    tandem.send("nap", "nap", LONG)
+    await_true(lambda: tandem.noted("nap:began"), seconds=20, what="it has begun")
+
+    tandem.output("supervisorctl", "signal", "TERM", "worker:worker_00")
+    await_true(lambda: "stopping on SIGTERM" in tandem.worker_log(), seconds=5, what="it drains")
+    tandem.output("supervisorctl", "signal", "TERM", "worker:worker_00")
+
+    await_true(lambda: len(tandem.noted("nap:began")) == 2, seconds=5, what="the message runs again")
 
 
 def test_stopping_the_web_on_purpose_does_not_end_the_container(start: Start) -> None:
@@ -271,3 +285,23 @@ def test_more_workers_are_taken_over_while_a_message_runs(start_probes: Start) -
 
     await_true(lambda: tandem.states().get("worker:worker_02") == "RUNNING", seconds=20, what="a third worker")
     assert len(tandem.noted("nap:began")) == len(tandem.noted("nap")) == 1
+
+
+def test_what_a_lost_container_held_is_brought_back_by_another_one(
+    network: Network, redis_elsewhere: str, start_probes: Start
+) -> None:
+    settings = {"REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "WORKERS": "1"}
+    lost = start_probes(**settings).await_healthy()
+    other = start_probes(**settings, PROGRAMS="web,events").await_healthy()
+    lost.send("nap", "nap", 600)
+    cli = ("redis-cli", "-h", redis_elsewhere)
+    await_true(lambda: other.output(*cli, "LLEN", "nap:began").strip() == "1", seconds=20, what="it has begun")
+    lost.docker.kill()
+
+    # A minute of silence, made short: what the tests must not wait for is only the clock.
+    for worker in other.output(*cli, "ZRANGE", "dramatiq:__heartbeats__", "0", "-1").split():
+        other.output(*cli, "ZADD", "dramatiq:__heartbeats__", "1", worker)
+    third = start_probes(**settings).await_healthy()
+
+    await_true(lambda: other.output(*cli, "LLEN", "nap:began").strip() == "2", seconds=30, what="it runs again")
+    assert "brought 1 messages of probes back from" in third.worker_log()

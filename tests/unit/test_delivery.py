@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import dramatiq
 import pytest
+from dramatiq.common import current_millis
 from fakeredis import FakeRedis
 
 from app.queueing.activity import Activity
 from app.queueing.broker import Broker
-from app.queueing.recovery import WorkerKilled, recover
+from app.queueing.recovery import DEAD_LETTERS_KEPT_MS, LOST_AFTER_MS, WorkerKilled, recover, tidy
 from app.queueing.turns import LONGEST_WAIT, Turn
 
 told: list[tuple[str, str]] = []
@@ -170,3 +171,49 @@ def test_nobody_waits_for_ever_for_the_turn(redis_: FakeRedis, monkeypatch: pyte
     assert first.take() and not second.take()
     now += LONGEST_WAIT + 1
     assert second.take()
+
+
+def later(monkeypatch: pytest.MonkeyPatch, milliseconds: int) -> None:
+    now = current_millis() + milliseconds
+    monkeypatch.setattr("app.queueing.delivery.current_millis", lambda: now)
+
+
+def test_what_a_lost_worker_held_is_brought_back_by_any_other(
+    redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, other = worker(redis_, "gone:worker_00"), worker(redis_, "host:worker_00")
+    send(lost, 3)
+    lost.delivery.fetch("default", 2)
+    tidy(other)
+    assert waiting(other) == ["2"]
+
+    later(monkeypatch, LOST_AFTER_MS + 1)
+    other.delivery.beat()
+    tidy(other)
+
+    assert waiting(other) == ["0", "1", "2"]
+    assert redis_.zrange("dramatiq:__heartbeats__", 0, -1) == [b"host:worker_00"]
+
+
+def test_a_lost_worker_is_remembered_while_it_holds_messages_of_a_queue_unknown_here(
+    redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, other = worker(redis_, "gone:worker_00"), worker(redis_, "host:worker_00")
+    redis_.sadd("dramatiq:__acks__.gone:worker_00.unknown", "7")
+    lost.delivery.beat()
+    later(monkeypatch, LOST_AFTER_MS + 1)
+    tidy(other)
+    assert redis_.zscore("dramatiq:__heartbeats__", "gone:worker_00")
+
+
+def test_dead_letters_are_forgotten_after_a_week(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = worker(redis_)
+    send(broker, 2)
+    broker.delivery.fetch("default", 2)
+    first, second = ids(broker)
+    broker.delivery.bury("default", first, b"{}")
+    later(monkeypatch, DEAD_LETTERS_KEPT_MS // 2)
+    broker.delivery.bury("default", second, b"{}")
+    later(monkeypatch, DEAD_LETTERS_KEPT_MS + 1)
+    tidy(broker)
+    assert redis_.hkeys("dramatiq:default.XQ.msgs") == [second.encode()]
