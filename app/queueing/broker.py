@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from functools import cache
@@ -20,7 +21,7 @@ from app.queueing.budget import Budget
 from app.queueing.connection import connect
 from app.queueing.consumer import Consumer
 from app.queueing.delivery import Delivery
-from app.queueing.middleware import LogContext
+from app.queueing.middleware import LogContext, tells_more_than_the_retry
 from app.queueing.retries import Retries
 from app.settings import Settings
 
@@ -106,5 +107,6 @@ def install(settings: Settings) -> Broker:
             TimeLimit(time_limit=settings.message_time_limit * 1000, interval=TIME_LIMIT_INTERVAL_MS),
         ],
     )
+    logging.getLogger("dramatiq.worker.WorkerThread").addFilter(tells_more_than_the_retry)
     dramatiq.set_broker(broker)
     return broker

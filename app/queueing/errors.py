@@ -5,7 +5,11 @@ from __future__ import annotations
 from dramatiq.errors import Retry
 
 
-class PermanentError(Exception):
+class ExpectedError(Exception):
+    """A failure whose text says everything: it is logged in one line, without a traceback."""
+
+
+class PermanentError(ExpectedError):
     """A failure that no retry can mend: the message becomes a dead letter at once."""
 
 

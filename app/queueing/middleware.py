@@ -10,9 +10,15 @@ from typing import Any
 from dramatiq import Broker, Middleware
 
 from app import logs
-from app.queueing.errors import Continue
+from app.queueing.errors import Continue, ExpectedError
 
 logger = logging.getLogger(__name__)
+
+
+def tells_more_than_the_retry(record: logging.LogRecord) -> bool:
+    """A filter for dramatiq's own line about a failed message; ours about the retry says it as well."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ExpectedError)
 
 
 class LogContext(Middleware):

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from app.queueing.errors import PermanentError
+from app.queueing.errors import ExpectedError, PermanentError
 from app.settings import without_credentials
 from app.translation.chunks import tokens
 
@@ -32,7 +32,7 @@ _CRASHED = re.compile(r"terminated|unexpectedly stopped|timed out waiting|runner
 _THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 
 
-class OllamaError(Exception):
+class OllamaError(ExpectedError):
     """Ollama did not translate; a later try may succeed. The text is for the person who waits."""
 
 

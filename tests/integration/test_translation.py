@@ -218,15 +218,24 @@ def test_a_stopping_worker_lets_its_message_finish(start: Start, model: Model) -
     assert "finishing 1 running messages" in tandem.output("supervisorctl", "tail", "worker:worker_00")
 
 
-def test_every_line_of_a_running_message_names_it(start: Start, model: Model) -> None:
-    tandem = start(WORKERS="1", LOG_FORMAT="json", WEB_WORKERS="1").await_healthy()
+def test_a_failure_that_explains_itself_is_logged_in_one_line(start: Start, model: Model) -> None:
+    tandem = start(WORKERS="1").await_healthy()
     tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-404")["id"])
+
+    (line,) = tandem.output("cat", "/var/log/supervisor/worker-00-error.log").splitlines()
+    assert "gave up after attempt 1: OllamaRefused: Ollama refused (404): model 'apertium-404' not found" in line
+
+
+def test_every_line_of_a_running_message_names_it(start_probes: Start) -> None:
+    tandem = start_probes(WORKERS="1", LOG_FORMAT="json", MAX_RETRIES="0").await_healthy()
+    tandem.send("nap", "nap", "not a number")
+    await_true(lambda: "gave up" in tandem.worker_log(), seconds=20, what="it has failed")
 
     out = tandem.output("cat", "/var/log/supervisor/worker-00.log", "/var/log/supervisor/worker-00-error.log")
     records = [json.loads(line) for line in out.splitlines()]
     about = [record for record in records if "message_id" in record]
     assert {record["process"] for record in records} == {"worker_00"}
-    assert {record["actor"] for record in about} == {"translate"}
+    assert {record["actor"] for record in about} == {"nap"}
     assert len({record["message_id"] for record in about}) == 1
     assert any("Traceback" in record.get("exc_info", "") for record in about)
 
