@@ -41,13 +41,12 @@ class Presence(threading.Thread):
         """Beats; what cannot be told is told with the next beat."""
         while not self._over.is_set():
             try:
-                self._beats += 1
-                signs.write(self._process, self._sign())
-                self._delivery.beat()
-                if self._beats % TIDY_BEATS == 0:
-                    tidy(self._broker)
+                self._beat()
             except (OSError, redis.RedisError) as error:
                 logger.debug("no sign of life: %s", error)
+            except Exception:
+                # A bug in what a workload does about its failed messages must not look like a hung worker.
+                logger.exception("looking after lost workers broke")
             self._over.wait(signs.BEAT_SECONDS)
 
     def leave(self) -> None:
@@ -59,6 +58,13 @@ class Presence(threading.Thread):
             self._delivery.leave()
         except (OSError, redis.RedisError) as error:
             logger.debug("the sign of life stays: %s", error)
+
+    def _beat(self) -> None:
+        self._beats += 1
+        signs.write(self._process, self._sign())
+        self._delivery.beat()
+        if self._beats % TIDY_BEATS == 0:
+            tidy(self._broker)
 
     def _sign(self) -> dict[str, Any]:
         running = self._activity.running()

@@ -56,9 +56,10 @@ class Retries(Middleware):
         message.options["traceback"] = "".join(traceback.format_exception(exception, limit=-30))
         if self._is_final(exception, attempt, options):
             logger.error("gave up after attempt %d: %s: %s", attempt + 1, type(exception).__name__, exception)
+            # First of all: dramatiq acknowledges a message that is not marked, also when what follows breaks.
+            message.fail()
             if on_failed := options.get("on_failed"):
                 _until_stored(lambda: on_failed(message, exception))
-            message.fail()
             return
         delay = self._delay(exception, attempt, options)
         message.options["retries"] = attempt + 1

@@ -13,8 +13,8 @@ from typing import Any
 
 FOLDER = Path("/run/tandem/workers")
 BEAT_SECONDS = 2.0
-# Beats that may be missing before a worker counts as hung.
-SILENT_BEATS = 5
+# Beats that may be missing before a worker counts as hung. One that waits for Redis in vain beats every ten seconds.
+SILENT_BEATS = 8
 SILENT_SECONDS = BEAT_SECONDS * SILENT_BEATS
 
 

@@ -104,6 +104,19 @@ def test_the_actor_hears_of_the_final_failure_once(broker: StubBroker, worker: W
     assert heard == [("fail", "no")]
 
 
+def test_a_message_is_a_dead_letter_even_if_the_actors_last_word_breaks(broker: StubBroker, worker: Worker) -> None:
+    def break_down(_message: object, _error: object) -> None:
+        raise RuntimeError("a bug")
+
+    @dramatiq.actor(broker=broker, max_retries=0, on_failed=break_down)
+    def fail() -> None:
+        raise ValueError("no")
+
+    handle(broker, worker, fail)
+
+    assert len(broker.dead_letters) == 1
+
+
 def test_a_retry_that_redis_does_not_take_is_stored_later(
     broker: StubBroker, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
