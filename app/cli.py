@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from app import logs, settings
+
+if TYPE_CHECKING:
+    from app.queueing.broker import Broker
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
@@ -83,6 +87,7 @@ def consume(
     """
     from app import workloads
     from app.queueing import broker
+    from app.queueing.consume import MemoryLimitTooSmall
     from app.queueing.consume import consume as run
     from app.queueing.limits import Limits
 
@@ -95,18 +100,29 @@ def consume(
     if unknown:
         known = ", ".join(sorted(installed.get_declared_queues()))
         raise click.ClickException(f"no actor uses the queue {', '.join(sorted(unknown))}: known are {known}")
-    run(
-        installed,
-        queues=queues,
-        threads=threads or config.worker_threads,
-        limits=Limits(
-            time=_given(time_limit, config.worker_time_limit),
-            memory=_given(memory_limit, config.worker_memory_limit),
-            messages=_given(limit, config.worker_message_limit),
-            failures=_given(failure_limit, config.worker_failure_limit),
-        ),
-        drain_timeout=config.drain_timeout,
+    _refuse_longer_actors(installed, config)
+    limits = Limits(
+        time=_given(time_limit, config.worker_time_limit),
+        memory=_given(memory_limit, config.worker_memory_limit),
+        messages=_given(limit, config.worker_message_limit),
+        failures=_given(failure_limit, config.worker_failure_limit),
     )
+    threads = threads or config.worker_threads
+    try:
+        run(installed, queues=queues, threads=threads, limits=limits, drain_timeout=config.drain_timeout)
+    except MemoryLimitTooSmall as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _refuse_longer_actors(installed: Broker, config: settings.Settings) -> None:
+    """A drain, supervisor and Docker wait for MESSAGE_TIME_LIMIT: a longer message would be killed by each stop."""
+    for name in installed.get_declared_actors():
+        limit = installed.get_actor(name).options.get("time_limit", 0) / 1000
+        if limit > config.message_time_limit:
+            raise click.ClickException(
+                f"the actor {name} may run for {limit:g} s, and a stop waits for {config.message_time_limit} s: "
+                "raise MESSAGE_TIME_LIMIT (and STOP_GRACE_PERIOD), or lower the actor's time_limit"
+            )
 
 
 @queue.command("logs")

@@ -17,6 +17,7 @@ WEB_URL = "http://127.0.0.1:8000/healthz"
 WEB_TIMEOUT = 3.0
 # A worker beats right after it has found Redis.
 FIRST_SIGN_SECONDS = 30
+REPLACED_WITHIN_SECONDS = 10
 
 
 def container_checks(settings: Settings) -> list[Check]:
@@ -42,6 +43,8 @@ def _process_checks(settings: Settings) -> Iterator[Check]:
 
 def _look_at_process(process: dict[str, Any], sign: dict[str, Any] | None) -> str:
     state = f"{process['statename']} {process['description']}".rstrip()
+    if process["group"] == "worker" and _is_being_replaced(process):
+        return f"{state}, is being replaced"
     if process["statename"] != "RUNNING":
         _fail(state)
     if process["group"] != "worker":
@@ -53,6 +56,12 @@ def _look_at_process(process: dict[str, Any], sign: dict[str, Any] | None) -> st
     if trouble := signs.trouble(sign):
         _fail(f"{state}, but {trouble}")
     return f"{state}, {signs.summary(sign)}"
+
+
+def _is_being_replaced(process: dict[str, Any]) -> bool:
+    """A worker that left a moment ago and starts again: with small limits there is one at every look."""
+    just_left = process["stop"] > 0 and process["now"] - process["stop"] < REPLACED_WITHIN_SECONDS
+    return just_left and process["statename"] in ("STARTING", "EXITED")
 
 
 def _fail(reason: str) -> NoReturn:

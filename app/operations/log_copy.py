@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,10 +41,11 @@ def prefixed(name: str, line: bytes) -> bytes:
 
 
 def as_json(name: str, line: bytes) -> bytes:
-    """The line itself when it is one of our JSON records, which name their process; otherwise a record around it."""
+    """The line itself when it is one of our JSON records, which name their process; else a record of now around it."""
     if line.startswith(b'{"') and b'"process"' in line:
         return line + b"\n"
-    return json.dumps({"process": name, "message": line.decode(errors="replace")}).encode() + b"\n"
+    record = {"time": datetime.now(UTC).isoformat(), "level": "INFO", "process": name}
+    return json.dumps({**record, "message": line.decode(errors="replace")}).encode() + b"\n"
 
 
 class LogCopy(threading.Thread):

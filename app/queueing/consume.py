@@ -8,11 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from queue import Empty
 from types import FrameType
 
 import redis
 from dramatiq import MessageProxy, Worker
+from dramatiq.errors import BrokerConnectionError
 
 from app import logs
 from app.queueing.activity import Running
@@ -32,13 +34,15 @@ LOOK_SECONDS = 0.1
 # A consumer has stopped taking messages within this; longer only when Redis does not answer.
 STOP_TAKING_SECONDS = 6.0
 # A handled message whose acknowledgement Redis does not take for so long is handled again.
-SETTLE_MS = 15_000
-# How much longer than a drain a turn is kept for a successor that starts.
-SUCCESSOR_SECONDS = 15
+SETTLE_SECONDS = 15
 # A worker that leaves before supervisor's startsecs have passed would count as one that cannot start.
 SHORTEST_STAY = 1.2
 EXIT_KILLED = 1
 EXIT_STUCK = 3
+
+
+class MemoryLimitTooSmall(Exception):
+    """An idle worker is above its limit: it would be replaced for ever."""
 
 
 class Stop:
@@ -74,12 +78,20 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
     since = time.monotonic()
     stop = Stop()
     stop.listen()
-    turn = Turn(broker.client, broker.broker_id, seconds=drain_timeout + SUCCESSOR_SECONDS)
-    if not _prepare(broker, stop):
+    turn = Turn(broker.client, broker.broker_id)
+    suspects = _prepare(broker, stop)
+    if suspects is None:
         return
+    if suspects:
+        logger.warning("%d messages were with workers that died: they run alone first", suspects)
+        threads, limits = 1, replace(limits, messages=suspects)
+        # If it dies again, supervisor should take it for one that had started.
+        stop.wait(SHORTEST_STAY)
     broker.budget = Budget(limits.messages or None)
     watch = Watch(limits, broker.activity, resident_memory)
-    presence = Presence(logs.process_name(), broker)
+    if too_small := watch.memory_reached():
+        raise MemoryLimitTooSmall(f"{too_small} are in use before the first message: raise WORKER_MEMORY_LIMIT")
+    presence = Presence(logs.process_name(), broker, turn)
     presence.start()
     worker = Worker(broker, queues=set(queues) or None, worker_threads=threads, worker_timeout=IDLE_WAKE_UP_MS)
     # A message that lies prefetched behind a long one could already run in an idle process.
@@ -89,7 +101,8 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
     turn.pass_on()
     logger.info("consuming %s with %d threads; leaves %s", ", ".join(queues) or "all queues", threads, limits)
     reason = _until_over(stop, watch, broker, turn)
-    logger.info("stopping on %s: finishing %d running messages", reason, len(broker.activity.running()))
+    level = logging.WARNING if reason.startswith("memory") else logging.INFO
+    logger.log(level, "stopping on %s: finishing %d running messages", reason, len(broker.activity.running()))
     presence.state = "draining"
     _drain(worker, broker, watch, drain_timeout)
     if logs.process_name() != logs.BY_HAND:
@@ -99,18 +112,17 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
     logger.info("stopped after %d messages", broker.activity.ended)
 
 
-def _prepare(broker: Broker, stop: Stop) -> bool:
-    """Waits for Redis, which starts at the same moment, and recovers. False when a stop came first."""
+def _prepare(broker: Broker, stop: Stop) -> int | None:
+    """Waits for Redis, which starts at the same moment, and recovers: the number of suspects, None on a stop."""
     pause, since = 0.05, time.monotonic()
     while True:
         try:
-            recover(broker)
-            return True
+            return recover(broker)
         except redis.RedisError as error:
             if time.monotonic() - since > 1:
                 logger.warning("waiting for Redis: %s", error)
         if stop.wait(pause):
-            return False
+            return None
         pause = min(pause * 2, 5)
 
 
@@ -120,8 +132,8 @@ def _until_over(stop: Stop, watch: Watch, broker: Broker, turn: Turn) -> str:
     while not stop.wait(LOOK_SECONDS):
         if any(message.stuck for message in broker.activity.running()):
             return "a stuck thread"
-        if reached := watch.memory_reached():
-            # Asked for so that the others stay, but nobody waits: every message more makes it grow further.
+        if reached := watch.urgent():
+            # Asked for so that the others stay, but nobody waits: it can take no more, or grows with each one.
             turn.take()
             return reached
         reached = watch.reached()
@@ -139,9 +151,12 @@ def _drain(worker: Worker, broker: Broker, watch: Watch, timeout: int) -> None:
             consumer.drained.wait(max(0.0, deadline - time.monotonic()))
     waiting = list(_taken_out(worker))
     for queue in {message.queue_name for message in waiting}:
-        broker.consumers[queue].requeue(message for message in waiting if message.queue_name == queue)
-    _await_running(broker, watch, time.monotonic() + timeout)
-    worker.stop(timeout=SETTLE_MS)
+        try:
+            broker.consumers[queue].requeue(message for message in waiting if message.queue_name == queue)
+        except BrokerConnectionError as error:
+            logger.warning("messages of %s stay with this worker until its successor starts: %s", queue, error)
+    _await_running(worker, broker, watch, time.monotonic() + timeout)
+    worker.stop(timeout=SETTLE_SECONDS * 1000)
 
 
 def _taken_out(worker: Worker) -> Iterator[MessageProxy]:
@@ -151,11 +166,21 @@ def _taken_out(worker: Worker) -> Iterator[MessageProxy]:
             yield worker.work_queue.get_nowait().message
         except Empty:
             return
+        worker.work_queue.task_done()
 
 
-def _await_running(broker: Broker, watch: Watch, deadline: float) -> None:
-    """Waits for the running messages; ends the process where waiting makes no sense."""
-    while running := broker.activity.running():
+def _await_running(worker: Worker, broker: Broker, watch: Watch, deadline: float) -> None:
+    """Waits for the running messages and their acknowledgements; ends the process where waiting makes no sense."""
+    settled_by = time.monotonic() + SETTLE_SECONDS
+    # Counts from the moment when a thread has taken a message until Redis has taken its outcome.
+    while worker.work_queue.unfinished_tasks:
+        time.sleep(LOOK_SECONDS / 4)
+        running = broker.activity.running()
+        if not running:
+            if time.monotonic() > settled_by:
+                return
+            continue
+        settled_by = time.monotonic() + SETTLE_SECONDS
         if runaway := watch.runaway():
             logger.error("leaving at once, %s: %s", runaway, _named(running))
             os._exit(EXIT_STUCK)
@@ -163,7 +188,6 @@ def _await_running(broker: Broker, watch: Watch, deadline: float) -> None:
             # A thread in a system call or in C code cannot be interrupted; its message comes back.
             logger.error("leaving without the threads that are stuck: %s", _named(running))
             os._exit(EXIT_STUCK)
-        time.sleep(LOOK_SECONDS)
 
 
 def _named(running: list[Running]) -> str:

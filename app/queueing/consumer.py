@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import redis
-from dramatiq import Message, MessageProxy
+from dramatiq import MessageProxy
 from dramatiq.broker import Consumer as BaseConsumer
 from dramatiq.common import compute_backoff
 from dramatiq.errors import ConnectionClosed
@@ -37,7 +37,7 @@ class Consumer(BaseConsumer):
         self._broker = broker
         self._queue = queue
         self._prefetch = prefetch
-        self._fetched: deque[bytes] = deque()
+        self._fetched: deque[tuple[str, bytes]] = deque()
         self._outstanding: set[str] = set()
         self._freed = threading.Event()
         self._misses = 0
@@ -61,7 +61,7 @@ class Consumer(BaseConsumer):
         if not self._counts:
             self._fetched.clear()
             self._outstanding.clear()
-        here = self._outstanding | {_redis_id(Message.decode(payload)) for payload in self._fetched}
+        here = self._outstanding | {id_ for id_, _ in self._fetched}
         held = [_redis_id(message) for message, _ in self._broker.delivery.held(self._queue)]
         self._broker.delivery.give_back(self._queue, [id_ for id_ in held if id_ not in here])
 
@@ -85,8 +85,11 @@ class Consumer(BaseConsumer):
             self._drain()
             return None
         if self._fetched:
-            message = Message.decode(self._fetched.popleft())
-            self._outstanding.add(_redis_id(message))
+            id_, payload = self._fetched.popleft()
+            message = self._broker.delivery.read(self._queue, id_, payload)
+            if message is None:
+                return None
+            self._outstanding.add(id_)
             return MessageProxy(message)
         room = self._prefetch - len(self._outstanding)
         if room <= 0:
@@ -98,23 +101,23 @@ class Consumer(BaseConsumer):
             self._wait()
         return None
 
-    def _fetch(self, room: int) -> list[bytes]:
+    def _fetch(self, room: int) -> list[tuple[str, bytes]]:
         if not self._counts:
             return self._broker.delivery.fetch(self._queue, room)
-        granted, payloads = self._broker.budget.take(room), []
+        granted = self._broker.budget.take(room)
+        taken: list[tuple[str, bytes]] = []
         try:
-            payloads = self._broker.delivery.fetch(self._queue, granted) if granted else []
+            taken = self._broker.delivery.fetch(self._queue, granted) if granted else []
         finally:
-            self._broker.budget.put_back(granted - len(payloads))
-        return payloads
+            self._broker.budget.put_back(granted - len(taken))
+        return taken
 
     def _wait(self) -> None:
         self._misses, pause = compute_backoff(self._misses, max_backoff=round(POLL_SECONDS * 1000))
         self._broker.draining.wait(pause / 1000)
 
     def _drain(self) -> None:
-        ids = [_redis_id(Message.decode(payload)) for payload in self._fetched]
-        self._broker.delivery.give_back(self._queue, ids)
+        self._broker.delivery.give_back(self._queue, [id_ for id_, _ in self._fetched])
         self._fetched.clear()
         self.drained.set()
         time.sleep(DRAINED_PAUSE)

@@ -20,10 +20,11 @@ from typing import Any, cast
 import redis
 from dramatiq import Message
 from dramatiq.common import current_millis, dq_name, q_name
+from dramatiq.errors import DecodeError
 
 logger = logging.getLogger(__name__)
 
-#: A message that took this many workers with it becomes a dead letter.
+#: A message that was delivered so often, and the last time was alone with a worker that died, becomes a dead letter.
 MAX_DELIVERIES = 3
 # Redis's Lua can hand over some thousand values at once; a fetch stays well below.
 MAX_FETCH = 1000
@@ -44,11 +45,13 @@ class Delivery:
         self._give_back = self._script("give_back")
         self._expire = self._script("expire")
 
-    def fetch(self, queue: str, count: int) -> list[bytes]:
-        """Payloads of at most `count` messages off the head of the queue; they are with this worker from now on."""
+    def fetch(self, queue: str, count: int) -> list[tuple[str, bytes]]:
+        """Ids and payloads of at most `count` messages off the head of the queue, which are now with this worker."""
         list_, payloads, acks, deliveries = self._keys(queue)
         keys = [list_, payloads, acks, deliveries, self._key("__heartbeats__")]
-        return cast("list[bytes]", self._fetch(keys, [min(count, MAX_FETCH), self._worker, current_millis()]))
+        answer = self._fetch(keys, [min(count, MAX_FETCH), self._worker, current_millis()])
+        taken = cast("list[bytes]", answer)
+        return [(id_.decode(), payload) for id_, payload in zip(taken[::2], taken[1::2], strict=True)]
 
     def ack(self, queue: str, id_: str) -> bool:
         """Forgets a handled message; False when it was no longer with this worker."""
@@ -69,6 +72,15 @@ class Delivery:
             return 0
         return int(cast(int, self._give_back(self._keys(queue), [int(untouched), *ids])))
 
+    def read(self, queue: str, id_: str, payload: bytes) -> Message[Any] | None:
+        """The message of a payload; one that cannot be read becomes a dead letter as it is."""
+        try:
+            return Message.decode(payload)
+        except DecodeError:
+            logger.error("the message %s of %s cannot be read: it becomes a dead letter", id_, queue)
+            self.bury(queue, id_, payload)
+            return None
+
     def held(self, queue: str) -> list[tuple[Message[Any], int]]:
         """The messages that are with this worker, oldest first, each with the number of its deliveries."""
         _, payloads, acks, deliveries = self._keys(queue)
@@ -80,7 +92,11 @@ class Delivery:
             cast("list[bytes | None]", self._redis.hmget(deliveries, cast("list[str]", ids))),
             strict=True,
         )
-        messages = [(Message.decode(payload), int(count or 0)) for payload, count in found if payload]
+        messages = [
+            (message, int(count or 0))
+            for id_, (payload, count) in zip(ids, found, strict=True)
+            if payload and (message := self.read(queue, id_.decode(), payload))
+        ]
         return sorted(messages, key=lambda entry: entry[0].message_timestamp)
 
     def beat(self) -> None:

@@ -50,8 +50,17 @@ class Watch:
         self._time = limits.time * random.uniform(1 - JITTER, 1)  # noqa: S311
 
     def reached(self) -> str | None:
-        """The first limit but the memory that is reached, with its figure, or None."""
+        """The time or the failure limit if it is reached, with its figure, or None."""
         return next(self._reached(), None)
+
+    def urgent(self) -> str | None:
+        """The memory or the message limit if it is reached: a worker gains nothing by staying."""
+        return self.memory_reached() or self.messages_reached()
+
+    def messages_reached(self) -> str | None:
+        """The message limit with its figure if it is reached, or None."""
+        limit, ended = self._limits.messages, self._activity.ended
+        return f"message limit: {ended} of {limit} messages" if limit and ended >= limit else None
 
     def memory_reached(self) -> str | None:
         """The memory limit with its figure if it is reached, or None."""
@@ -67,8 +76,6 @@ class Watch:
         limits, seconds = self._limits, time.monotonic() - self._started
         if limits.time and seconds >= self._time:
             yield f"time limit: {seconds:.1f} of {limits.time} s"
-        if limits.messages and self._activity.ended >= limits.messages:
-            yield f"message limit: {self._activity.ended} of {limits.messages} messages"
         if limits.failures and self._activity.failures_in_a_row >= limits.failures:
             yield f"failure limit: {self._activity.failures_in_a_row} of {limits.failures} failures in a row"
 

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -14,6 +15,7 @@ from app.queueing import signs
 from app.queueing.broker import Broker
 from app.queueing.limits import resident_memory
 from app.queueing.recovery import tidy
+from app.queueing.turns import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +23,16 @@ logger = logging.getLogger(__name__)
 TIDY_BEATS = 7
 
 
-class Presence(threading.Thread):
+class Presence:
     """Beats every two seconds until `leave`; a process whose interpreter is held by one thread does not.
 
-    Every now and then it looks after what lost workers have left.
+    Every now and then it looks after what lost workers have left. The file and Redis have a thread each: a Redis
+    that is slow to answer must not make the worker look dead.
     """
 
-    def __init__(self, process: str, broker: Broker) -> None:
-        super().__init__(name="presence", daemon=True)
+    def __init__(self, process: str, broker: Broker, turn: Turn) -> None:
         self._process = process
+        self._turn = turn
         self._broker = broker
         self._activity = broker.activity
         self._delivery = broker.delivery
@@ -37,11 +40,24 @@ class Presence(threading.Thread):
         self._over = threading.Event()
         self.state = "consuming"
 
-    def run(self) -> None:
-        """Beats; what cannot be told is told with the next beat."""
+    def start(self) -> None:
+        """Begins to beat."""
+        for step in (self._beat_here, self._beat_in_redis):
+            threading.Thread(target=self._repeat, args=[step], name=step.__name__, daemon=True).start()
+
+    def leave(self) -> None:
+        """Takes the sign down."""
+        self._over.set()
+        try:
+            signs.remove(self._process)
+            self._delivery.leave()
+        except (OSError, redis.RedisError) as error:
+            logger.debug("the sign of life stays: %s", error)
+
+    def _repeat(self, step: Callable[[], None]) -> None:
         while not self._over.is_set():
             try:
-                self._beat()
+                step()
             except (OSError, redis.RedisError) as error:
                 logger.debug("no sign of life: %s", error)
             except Exception:
@@ -49,20 +65,13 @@ class Presence(threading.Thread):
                 logger.exception("looking after lost workers broke")
             self._over.wait(signs.BEAT_SECONDS)
 
-    def leave(self) -> None:
-        """Takes the sign down."""
-        self._over.set()
-        self.join(signs.BEAT_SECONDS)
-        try:
-            signs.remove(self._process)
-            self._delivery.leave()
-        except (OSError, redis.RedisError) as error:
-            logger.debug("the sign of life stays: %s", error)
-
-    def _beat(self) -> None:
+    def _beat_here(self) -> None:
         self._beats += 1
         signs.write(self._process, self._sign())
+
+    def _beat_in_redis(self) -> None:
         self._delivery.beat()
+        self._turn.renew()
         if self._beats % TIDY_BEATS == 0:
             tidy(self._broker)
 

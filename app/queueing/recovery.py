@@ -25,9 +25,16 @@ LOST_AFTER_MS = 60_000
 DEAD_LETTERS_KEPT_MS = 7 * 86_400_000
 
 
-def recover(broker: Broker) -> None:
-    """Brings back what is held under this worker's name. Only for a process that has not begun. Raises RedisError."""
-    _recover(broker, broker.delivery)
+# A message that was with this many workers when they died runs alone the next time: only a death alone is proof.
+SUSPECT_DELIVERIES = 2
+
+
+def recover(broker: Broker) -> int:
+    """Brings back what is held under this worker's name. Only for a process that has not begun. Raises RedisError.
+
+    Returns how many of these messages are suspects and have to run alone.
+    """
+    return _recover(broker, broker.delivery)
 
 
 def tidy(broker: Broker) -> None:
@@ -41,20 +48,25 @@ def tidy(broker: Broker) -> None:
         broker.delivery.expire(queue, DEAD_LETTERS_KEPT_MS)
 
 
-def _recover(broker: Broker, delivery: Delivery) -> None:
-    """Puts the messages that are with a worker back at the heads of their queues, in order.
+def _recover(broker: Broker, delivery: Delivery) -> int:
+    """Puts the messages that are with a worker back at the heads of their queues, in order; counts the suspects.
 
-    One that was with a worker that died for the third time becomes a dead letter, because it may well be the cause.
+    One that was alone with the worker that died, and that is its third death, becomes a dead letter.
     """
-    for queue in with_delayed(broker.get_declared_queues()):
+    declared = broker.get_declared_queues()
+    held = {queue: delivery.held(queue) for queue in with_delayed(declared)}
+    handled = [deliveries for queue in declared for _, deliveries in held[queue]]
+    for queue, messages in held.items():
         alive = []
-        for message, deliveries in delivery.held(queue):
-            if deliveries >= MAX_DELIVERIES and queue in broker.get_declared_queues():
+        for message, deliveries in messages:
+            if queue in declared and len(handled) == 1 and deliveries >= MAX_DELIVERIES:
                 _bury(broker, delivery, queue, message, deliveries)
+                handled.clear()
             else:
                 alive.append(message.options["redis_message_id"])
         if count := delivery.give_back(queue, alive, untouched=False):
             logger.warning("brought %d messages of %s back from %s, which died", count, queue, delivery.worker)
+    return sum(deliveries >= SUSPECT_DELIVERIES for deliveries in handled)
 
 
 def _bury(broker: Broker, delivery: Delivery, queue: str, message: Message[Any], deliveries: int) -> None:

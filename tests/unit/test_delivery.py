@@ -42,14 +42,16 @@ def send(broker: Broker, count: int) -> None:
         broker.enqueue(broker.get_actor("work").message(str(number)).copy(message_timestamp=number))
 
 
-def numbers(payloads: list[bytes]) -> list[str]:
-    return [dramatiq.Message.decode(payload).args[0] for payload in payloads]
+def numbers(taken: list[tuple[str, bytes]]) -> list[str]:
+    return [dramatiq.Message.decode(payload).args[0] for _, payload in taken]
 
 
 def waiting(broker: Broker) -> list[str]:
     """The numbers of the waiting messages, in order, without taking them."""
     client: Any = broker.client
-    return numbers([client.hget("dramatiq:default.msgs", id_) for id_ in client.lrange("dramatiq:default", 0, -1)])
+    return numbers(
+        [(id_, client.hget("dramatiq:default.msgs", id_)) for id_ in client.lrange("dramatiq:default", 0, -1)]
+    )
 
 
 def ids(broker: Broker) -> list[str]:
@@ -119,6 +121,38 @@ def test_the_third_death_makes_a_dead_letter_with_the_reason(redis_: FakeRedis) 
     assert redis_.zcard("dramatiq:default.XQ") == 1
 
 
+def test_neighbours_of_a_deadly_message_are_not_buried_with_it_but_run_alone(redis_: FakeRedis) -> None:
+    send(worker(redis_), 3)
+    for death in range(2):
+        worker(redis_).delivery.fetch("default", 3)
+        suspects = recover(worker(redis_))
+        assert suspects == (3 if death else 0)
+    worker(redis_).delivery.fetch("default", 3)
+    assert recover(worker(redis_)) == 3
+    assert waiting(worker(redis_)) == ["0", "1", "2"]
+
+    worker(redis_).delivery.fetch("default", 1)  # alone: it is the one
+    assert recover(worker(redis_)) == 0
+
+    assert waiting(worker(redis_)) == ["1", "2"]
+    assert redis_.zcard("dramatiq:default.XQ") == 1
+
+
+def test_a_message_that_cannot_be_read_becomes_a_dead_letter_as_it_is(redis_: FakeRedis) -> None:
+    broker = worker(redis_)
+    for id_ in ("x", "y"):
+        redis_.hset("dramatiq:default.msgs", id_, "garbage")
+        redis_.rpush("dramatiq:default", id_)
+    send(broker, 1)
+    broker.delivery.fetch("default", 1)
+    assert recover(broker) == 0
+    consumer = broker.consume("default", prefetch=2)
+    seen = [message.args[0] for _ in range(5) if (message := next(consumer))]
+
+    assert seen == ["0"]
+    assert redis_.hgetall("dramatiq:default.XQ.msgs") == {b"x": b"garbage", b"y": b"garbage"}
+
+
 def test_a_delivery_that_nobody_worked_on_does_not_count(redis_: FakeRedis) -> None:
     send(worker(redis_), 1)
     for _ in range(10):
@@ -154,8 +188,8 @@ def test_a_draining_consumer_gives_back_and_takes_nothing_more(redis_: FakeRedis
 
 
 def test_one_worker_leaves_at_a_time_until_its_successor_is_at_work(redis_: FakeRedis) -> None:
-    first, second = (Turn(redis_, f"host:worker_0{number}", seconds=60) for number in range(2))
-    elsewhere = Turn(redis_, "other:worker_00", seconds=60)
+    first, second = (Turn(redis_, f"host:worker_0{number}") for number in range(2))
+    elsewhere = Turn(redis_, "other:worker_00")
 
     assert first.take() and not second.take() and elsewhere.take()
     second.pass_on()
@@ -165,7 +199,7 @@ def test_one_worker_leaves_at_a_time_until_its_successor_is_at_work(redis_: Fake
 
 
 def test_nobody_waits_for_ever_for_the_turn(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (Turn(redis_, f"host:worker_0{number}", seconds=60) for number in range(2))
+    first, second = (Turn(redis_, f"host:worker_0{number}") for number in range(2))
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     assert first.take() and not second.take()

@@ -72,9 +72,9 @@ def test_the_memory_limit_names_its_figure(activity: Activity) -> None:
 def test_messages_are_counted_when_they_end(activity: Activity, broker: StubBroker) -> None:
     watch = Watch(Limits(messages=2), activity, lambda: 0)
     end(activity, broker)
-    assert watch.reached() is None
+    assert watch.urgent() is None
     end(activity, broker, ValueError())
-    assert watch.reached() == "message limit: 2 of 2 messages"
+    assert watch.urgent() == "message limit: 2 of 2 messages"
 
 
 def test_only_failures_in_a_row_count(activity: Activity, broker: StubBroker) -> None:
