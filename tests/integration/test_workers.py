@@ -305,3 +305,51 @@ def test_what_a_lost_container_held_is_brought_back_by_another_one(
 
     await_true(lambda: other.output(*cli, "LLEN", "nap:began").strip() == "2", seconds=30, what="it runs again")
     assert "brought 1 messages of probes back from" in third.worker_log()
+
+
+def test_deadly_messages_do_not_take_their_neighbours_or_the_workers_with_them(start_probes: Start) -> None:
+    tandem = start_probes().await_healthy()
+    tandem.send("nap", "nap", 2, times=2)
+    tandem.send("die", "poison", times=3)
+    tandem.send("count", "after", "n", times=5)
+
+    await_true(
+        lambda: tandem.redis("ZCARD", "dramatiq:probes.XQ").strip() == "3", seconds=90, what="three dead letters"
+    )
+    await_true(lambda: len(tandem.noted("nap")) >= 2, seconds=30, what="the harmless long ones")
+    await_true(lambda: set(tandem.noted("after")) == set("01234"), seconds=30, what="the harmless short ones")
+    assert tandem.redis("ZCARD", "dramatiq:probes.XQ").strip() == "3"
+    await_true(lambda: tandem.states()["worker:worker_00"] == "RUNNING", seconds=20, what="the workers live")
+
+
+def test_a_redis_that_was_away_costs_no_message_and_no_worker(start_probes: Start) -> None:
+    tandem = start_probes(WORKERS="1", WORKER_MESSAGE_LIMIT="8").await_healthy()
+    tandem.output("supervisorctl", "signal", "KILL", "redis")
+    await_true(lambda: tandem.run("queue", "health")[0] == 0, seconds=20, what="healthy again")
+
+    tandem.send("count", "counted", "n", times=30)
+
+    await_true(lambda: len(tandem.noted("counted")) >= 30, seconds=60, what="all messages")
+    assert sorted(map(int, tandem.noted("counted"))) == list(range(30))
+
+
+def test_a_worker_that_stops_while_redis_is_away_finishes_its_message(start_probes: Start) -> None:
+    tandem = start_probes(WORKERS="1", WORKER_THREADS="1").await_healthy()
+    tandem.send("nap", "nap", 6)
+    await_true(lambda: tandem.noted("nap:began"), seconds=20, what="it has begun")
+    tandem.output("queue", "translate", "Good morning.", "--to", "es")
+    tandem.output("supervisorctl", "stop", "redis")
+    tandem.output("supervisorctl", "signal", "TERM", "worker:worker_00")
+    await_true(lambda: "stopping on SIGTERM" in tandem.worker_log(), seconds=10, what="it drains")
+    tandem.output("supervisorctl", "start", "redis")
+
+    await_true(lambda: tandem.noted("nap"), seconds=30, what="it has finished")
+    await_true(lambda: tandem.worker_log().count("consuming all queues") == 2, seconds=30, what="a successor")
+    assert len(tandem.noted("nap:began")) == len(tandem.noted("nap")) == 1
+
+
+def test_a_memory_limit_below_an_idle_worker_is_told_and_the_worker_given_up(start: Start) -> None:
+    tandem = start(WORKER_MEMORY_LIMIT="1M", WORKERS="1")
+
+    await_true(lambda: tandem.states().get("worker:worker_00") == "FATAL", seconds=60, what="the worker is given up")
+    assert "of 1 MiB are in use before the first message: raise WORKER_MEMORY_LIMIT" in tandem.worker_log()
