@@ -6,11 +6,14 @@ from typing import Any, cast
 
 import dramatiq
 import pytest
+import redis
 from dramatiq.common import current_millis
+from dramatiq.errors import ConnectionClosed
 from fakeredis import FakeRedis
 
 from app.queueing.activity import Activity
 from app.queueing.broker import Broker
+from app.queueing.budget import Budget
 from app.queueing.recovery import DEAD_LETTERS_KEPT_MS, LOST_AFTER_MS, WorkerKilled, recover, tidy
 from app.queueing.turns import LONGEST_WAIT, Turn
 
@@ -251,3 +254,21 @@ def test_dead_letters_are_forgotten_after_a_week(redis_: FakeRedis, monkeypatch:
     later(monkeypatch, DEAD_LETTERS_KEPT_MS + 1)
     tidy(broker)
     assert redis_.hkeys("dramatiq:default.XQ.msgs") == [second.encode()]
+
+
+def test_a_fetch_that_fails_costs_nothing_of_the_budget(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = worker(redis_)
+    broker.budget = Budget(2)
+    send(broker, 2)
+    consumer = broker.consume("default", prefetch=2)
+
+    def break_down(*_arguments: object) -> None:
+        raise redis.ConnectionError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker.delivery, "fetch", break_down)
+        for _ in range(3):
+            with pytest.raises(ConnectionClosed):
+                next(consumer)
+
+    assert [message.args[0] for _ in range(4) if (message := next(consumer))] == ["0", "1"]

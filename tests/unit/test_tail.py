@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.operations.tail import BACKUPS, Tail
+from app.operations.tail import BACKUPS, BLOCK, Tail
 
 
 def rotate(path: Path) -> None:
@@ -113,3 +113,17 @@ def test_no_line_is_lost_or_doubled_whatever_the_order(
             seen += list(read(tail))
             rotations = 0
     assert seen == [str(number) for number in range(written)]
+
+
+def test_a_rotated_file_that_is_larger_than_a_block_is_read_to_its_end(log: Path) -> None:
+    tail = Tail(log)
+    write(log, "first\n")
+    assert list(tail.lines()) == [b"first"]
+    write(log, ("x" * 99 + "\n") * (3 * BLOCK // 100))
+    rotate(log)
+    write(log, "last\n")
+
+    lines = list(read(tail))
+
+    assert len(lines) == 3 * BLOCK // 100 + 1
+    assert lines[-1] == "last"

@@ -1,0 +1,80 @@
+"""Translations in Redis: a result is stored once, an end stays the end, and only ended ones expire."""
+
+from __future__ import annotations
+
+import pytest
+from fakeredis import FakeRedis
+
+from app.translation.request import TranslationRequest
+from app.translation.store import Store, Translation
+
+ASKED = TranslationRequest(text="Good morning.", target="es")
+
+
+@pytest.fixture
+def client() -> FakeRedis:
+    return FakeRedis(decode_responses=True)
+
+
+@pytest.fixture
+def store(client: FakeRedis) -> Store:
+    return Store(client, retention=60)
+
+
+@pytest.fixture
+def job(store: Store) -> Translation:
+    return store.create(ASKED, model="apertium")
+
+
+def now(store: Store, job: Translation) -> Translation:
+    seen = store.get(job.id)
+    assert seen
+    return seen
+
+
+def test_the_first_result_stays(store: Store, job: Translation) -> None:
+    assert store.finish(job.id, "Buenos días.")
+    ended = now(store, job)
+
+    assert not store.finish(job.id, "Otra cosa.")
+    assert not store.fail(job.id, "too late")
+    assert not store.start(job.id, total=3)
+    assert not store.requeue(job.id, error="too late")
+    assert now(store, job) == ended
+    assert (ended.status, ended.translation, ended.error) == ("done", "Buenos días.", None)
+
+
+def test_a_failure_stays(store: Store, job: Translation) -> None:
+    assert store.fail(job.id, "no model")
+
+    assert not store.finish(job.id, "Buenos días.")
+    assert (now(store, job).status, now(store, job).error) == ("failed", "no model")
+
+
+def test_a_translation_that_waits_never_expires_and_an_ended_one_does(
+    store: Store, job: Translation, client: FakeRedis
+) -> None:
+    store.start(job.id, total=1)
+    store.add_chunk(job.id, 0, "Buenos días.")
+    store.requeue(job.id, error="busy")
+    assert [client.ttl(key) for key in client.scan_iter()] == [-1, -1]
+
+    store.finish(job.id, "Buenos días.")
+    assert [client.ttl(key) for key in client.scan_iter()] == [60]
+
+
+def test_finished_chunks_are_counted_once_each(store: Store, job: Translation) -> None:
+    store.start(job.id, total=2)
+    for _ in range(2):
+        store.add_chunk(job.id, 1, "tres")
+    store.add_chunk(job.id, 0, "uno")
+
+    assert store.chunks(job.id) == {0: "uno", 1: "tres"}
+    assert (now(store, job).done, now(store, job).total) == (2, 2)
+
+
+def test_what_is_gone_cannot_be_changed(store: Store, job: Translation) -> None:
+    store.delete(job.id)
+    assert store.get(job.id) is None
+    assert not store.finish(job.id, "Buenos días.")
+    assert store.get(job.id) is None
