@@ -34,6 +34,18 @@ def await_true(look: Callable[[], T], *, seconds: float, what: str) -> T:
         time.sleep(0.05)
 
 
+def locked_down(container: DockerContainer, what: str, **options: Any) -> DockerContainer:
+    """The container with what compose.yaml takes away from it, and the label by which bin/test finds leftovers."""
+    container.with_tmpfs_mount("/tmp")  # noqa: S108
+    return container.with_kwargs(
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+        labels={LABEL: what},
+        **options,
+    )
+
+
 class Tandem:
     """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`."""
 
@@ -42,15 +54,8 @@ class Tandem:
     def __init__(self, network: Network, environment: dict[str, str], *, image: str = IMAGE, **options: Any) -> None:
         container = DockerContainer(image).with_network(network)
         container.with_exposed_ports(8000).with_envs(**environment)
-        container.with_tmpfs_mount("/run").with_tmpfs_mount("/tmp")  # noqa: S108
-        container.with_kwargs(
-            read_only=True,
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
-            labels={LABEL: "app"},
-            **options,
-        )
-        self._container = container
+        container.with_tmpfs_mount("/run")
+        self._container = locked_down(container, "app", **options)
 
     def start(self) -> Tandem:
         """Starts it without waiting for anything."""
@@ -153,15 +158,8 @@ class Model:
     def __init__(self, network: Network, *, alias: str = "model", **environment: str) -> None:
         container = DockerContainer(MODEL_IMAGE).with_network(network).with_network_aliases(alias)
         container.with_exposed_ports(11434).with_envs(MODEL_TEST_MODELS="1", **environment)
-        container.with_tmpfs_mount("/tmp")  # noqa: S108
-        container.with_kwargs(
-            read_only=True,
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges:true"],
-            labels={LABEL: "model"},
-        )
         container.waiting_for(HealthcheckWaitStrategy().with_startup_timeout(START_SECONDS))
-        self._container = container
+        self._container = locked_down(container, "model")
 
     def start(self) -> Model:
         """Starts it and waits until it is healthy."""
