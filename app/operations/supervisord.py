@@ -53,7 +53,7 @@ class WakingPoller(poller.PollPoller):  # type: ignore[misc]
 
 
 class LineRotatingFileHandler(loggers.RotatingFileHandler):  # type: ignore[misc]
-    """Rotates when a line has ended. What comes out of a pipe at once often ends in the middle of one."""
+    """Rotates when a line has ended: one that is longer than a pipe passes on at once comes in several reads."""
 
     _ends_line = True
 
