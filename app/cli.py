@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -21,14 +22,30 @@ if TYPE_CHECKING:
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
+#: The commands that operate the queue, each the one of this name in its module.
+OPERATING = {
+    "failed": "app.operations.commands.failed:failed",
+    "pause": "app.operations.commands.control:pause",
+    "purge": "app.operations.commands.control:purge",
+    "resume": "app.operations.commands.control:resume",
+    "send": "app.operations.commands.send:send",
+    "stats": "app.operations.commands.stats:stats",
+    "stop-workers": "app.operations.commands.control:stop_workers",
+}
+
+
 class Group(click.Group):
-    """Asks the workloads for their commands only when one is called or listed."""
+    """Loads a command, and the workloads that it needs, only when it is called or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_workload_commands()})
+        return sorted({*super().list_commands(ctx), *OPERATING, *_workload_commands()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, cmd_name) or _workload_commands().get(cmd_name)
+        if command := super().get_command(ctx, cmd_name):
+            return command
+        # First of all: actors are declared on the broker that is installed.
+        of_workloads = _workload_commands()
+        return _operating(cmd_name) if cmd_name in OPERATING else of_workloads.get(cmd_name)
 
 
 def _workload_commands() -> dict[str, click.Command]:
@@ -38,6 +55,12 @@ def _workload_commands() -> dict[str, click.Command]:
     broker.install(settings.current())
     commands = [command for workload in workloads.load() for command in workload.commands()]
     return {str(command.name): command for command in commands}
+
+
+def _operating(name: str) -> click.Command:
+    module, _, attribute = OPERATING[name].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    return command
 
 
 class Size(click.ParamType[int]):

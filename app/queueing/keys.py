@@ -1,0 +1,79 @@
+"""The names of everything that the queue keeps in Redis: the one place that knows them.
+
+Of each queue; the first two are dramatiq's own, so a stock producer can send:
+
+dramatiq:<queue>                    list of the ids of ready messages, next one at the head
+dramatiq:<queue>.msgs               hash: id -> payload, from the sending until the message is handled or dead
+dramatiq:<queue>.delayed            sorted set: ids of messages that are not due yet, by the time (ms) when they are
+dramatiq:<queue>.deliveries         hash: id -> how often it was handed to a worker that did not give it back
+dramatiq:__acks__.<worker>.<queue>  set of the ids that are with a worker
+dramatiq:<queue>.XQ                 sorted set: ids of dead letters by the time (ms) of their death
+dramatiq:<queue>.XQ.msgs            hash: id -> payload of a dead letter
+dramatiq:<queue>.XQ.kinds           hash: id -> kind, which is actor and class of the error with a tab between
+dramatiq:<queue>.XQ.counts          hash: kind -> number of dead letters
+
+Of all queues:
+
+dramatiq:__heartbeats__             sorted set: workers by the time (ms) of their last sign
+tandem:queues                       set of the queues that were ever sent to or consumed
+tandem:paused                       set of the queues that nobody takes messages from
+tandem:workers                      hash: worker -> JSON of what it does (see presence.py)
+tandem:stops                        how often all workers were asked to stop
+tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th stretch of so many
+                                    seconds since 1970 (see statistics.py)
+tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
+
+Every id is a message's own, and in exactly one of list, delayed, a worker's set and dead letters.
+"""
+
+from __future__ import annotations
+
+HEARTBEATS = "dramatiq:__heartbeats__"
+QUEUES = "tandem:queues"
+PAUSED = "tandem:paused"
+WORKERS = "tandem:workers"
+STOPS = "tandem:stops"
+
+
+def ready(queue: str) -> str:
+    return f"dramatiq:{queue}"
+
+
+def payloads(queue: str) -> str:
+    return f"dramatiq:{queue}.msgs"
+
+
+def delayed(queue: str) -> str:
+    return f"dramatiq:{queue}.delayed"
+
+
+def deliveries(queue: str) -> str:
+    return f"dramatiq:{queue}.deliveries"
+
+
+def held(worker: str, queue: str) -> str:
+    return f"dramatiq:__acks__.{worker}.{queue}"
+
+
+def dead(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ"
+
+
+def dead_payloads(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.msgs"
+
+
+def dead_kinds(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.kinds"
+
+
+def dead_counts(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.counts"
+
+
+def counts(step: int, number: int) -> str:
+    return f"tandem:counts:{step}:{number}"
+
+
+def times(minute: int) -> str:
+    return f"tandem:times:{minute}"
