@@ -115,6 +115,10 @@ def consume(
     from app.queueing.limits import Limits
 
     config = settings.current()
+    if config.queue_transport == "sync":
+        raise click.ClickException(
+            "QUEUE_TRANSPORT=sync: messages are handled where they are sent, none wait for a worker"
+        )
     logs.configure(config.log_level, config.log_format, verbosity=verbosity)
     installed = broker.install(config)
     workloads.load()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from os import environ
 from typing import Literal
@@ -17,14 +19,14 @@ from typing import Literal
 _context: ContextVar[dict[str, str] | None] = ContextVar("log_context", default=None)
 
 
-def bind(**fields: str) -> None:
-    """Adds fields to every record that this thread logs from now on."""
-    _context.set({**(_context.get() or {}), **fields})
-
-
-def unbind() -> None:
-    """Takes away all fields of this thread."""
-    _context.set(None)
+@contextmanager
+def bound(**fields: str) -> Iterator[None]:
+    """Adds fields to every record that this thread logs inside."""
+    token = _context.set({**(_context.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
 
 
 #: The name of a process that a person started.

@@ -126,6 +126,9 @@ class Settings(BaseModel):
     max_retries: int = _number(3, 0, 1000, "retries of a failed message")
     retry_delay: int = _number(1000, 1, 86_400_000, "delay of the first retry, in milliseconds")
     retry_multiplier: float = _decimal(2, 1, 100, "each further delay is longer by this factor")
+    queue_transport: Literal["redis", "sync"] = _text(
+        "redis", "redis or sync", "sync: messages are handled where they are sent, for development"
+    )
     programs: tuple[str, ...] = _text(
         PROGRAMS, f"names out of {', '.join(PROGRAMS)}, with commas between them", "what this container runs"
     )
@@ -222,8 +225,14 @@ class Settings(BaseModel):
 
     @property
     def started_programs(self) -> tuple[str, ...]:
-        """The programs that supervisor starts here: no embedded Redis where another one is named."""
-        return tuple(name for name in PROGRAMS if name in self.programs and not (name == "redis" and self.redis_url))
+        """The programs that supervisor starts here.
+
+        No embedded Redis where another one is named, and no workers where messages are handled by their senders.
+        """
+        left_out = {"redis"} if self.redis_url else set()
+        if self.queue_transport == "sync":
+            left_out.add("worker")
+        return tuple(name for name in PROGRAMS if name in self.programs and name not in left_out)
 
     @property
     def drain_timeout(self) -> int:

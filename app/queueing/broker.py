@@ -1,8 +1,7 @@
-"""dramatiq's broker on Redis as Tandem uses it."""
+"""dramatiq's broker on Redis as Tandem uses it: what sends messages, and what an actor belongs to."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from functools import cache
@@ -11,54 +10,64 @@ from uuid import uuid4
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis
 from dramatiq.errors import ConnectionClosed
-from dramatiq.middleware import Callbacks, CurrentMessage, Pipelines, ShutdownNotifications, TimeLimit
+from dramatiq.message import generate_unique_id
+from dramatiq.middleware import Callbacks, CurrentMessage, Pipelines, ShutdownNotifications
 
 from app import logs
 from app.queueing.activity import Activity
-from app.queueing.budget import Budget
 from app.queueing.connection import connect
-from app.queueing.consumer import Consumer
 from app.queueing.delivery import Delivery
-from app.queueing.middleware import LogContext, tells_more_than_the_retry
 from app.queueing.retries import Retries
+from app.queueing.time_limit import TimeLimit
 from app.settings import Settings
 
-# How often a running message's time is looked at; dramatiq's own second makes short limits coarse.
-TIME_LIMIT_INTERVAL_MS = 250
-# dramatiq's own look for messages of lost workers is a draw at each command, and asks Redis for all keys.
-NO_MAINTENANCE = 0
+# Scores of the sorted set hold more, but a message that waits for longer than a week is better a row in a database.
+MAX_DELAY_MS = 7 * 86_400_000
 
 
-class Broker(RedisBroker):
-    """A Redis broker whose consumers can drain, and whose identity outlives its process.
+class Broker(dramatiq.Broker):
+    """A broker on Redis. What takes messages off it is the Worker.
 
     `worker`: the name under which the messages are held that this process has taken. A successor with the same
     name brings back at once what a dead one held; no two living processes may share it.
     """
 
     def __init__(self, client: redis.Redis, *, worker: str, middleware: list[dramatiq.Middleware]) -> None:
-        super().__init__(  # type: ignore[no-untyped-call]
-            client=client, maintenance_chance=NO_MAINTENANCE, middleware=middleware
-        )
-        self.broker_id = worker
-        self.delivery = Delivery(client, namespace=self.namespace, worker=worker)
+        super().__init__(middleware=middleware)
+        self.client = client
+        self.worker = worker
+        self.delivery = Delivery(client, worker=worker)
         self.activity = next(part for part in middleware if isinstance(part, Activity))
-        self.consumers: dict[str, Consumer] = {}
+        self.retries = next(part for part in middleware if isinstance(part, Retries))
         self.draining = threading.Event()
-        self.budget = Budget()
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
-        """The consumer of one queue; it waits as long as it likes. Raises ConnectionClosed."""
-        if consumer := self.consumers.get(queue_name):
-            try:
-                consumer.resume()
-            except redis.RedisError as error:
-                raise ConnectionClosed(error) from None
-        else:
-            consumer = self.consumers[queue_name] = Consumer(self, queue_name, prefetch)
-        return consumer
+    def declare_queue(self, queue_name: str) -> None:
+        """Makes a queue known; dramatiq calls it for each actor."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = None
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
+        """Sends a message, to be handled at once or after `delay` ms; as it was sent is returned.
+
+        A message whose id is in the queue already gets a new one. Raises ValueError for a delay over a week and
+        dramatiq's ConnectionClosed when Redis did not take it.
+        """
+        if delay is not None:
+            if not 0 <= delay <= MAX_DELAY_MS:
+                raise ValueError(f"a delay of {delay} ms is not allowed: it is from 0 to {MAX_DELAY_MS}")
+            message = message.copy(options={"eta": current_millis() + delay})
+        self.emit_before("enqueue", message, delay)
+        try:
+            while not self.delivery.enqueue(message.queue_name, message.message_id, message.encode(), delay):
+                message = message.copy(message_id=generate_unique_id())
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error
+        self.emit_after("enqueue", message, delay)
+        return message
 
 
 def must_pause(reserve: float) -> bool:
@@ -71,6 +80,12 @@ def must_pause(reserve: float) -> bool:
         return False
     running = broker.activity.current()
     return broker.draining.is_set() or (running is not None and running.seconds + reserve > running.limit)
+
+
+def was_resent() -> bool:
+    """Whether the message on this thread was a dead letter that `queue failed retry` has sent again."""
+    message = CurrentMessage.get_current_message()
+    return message is not None and message.options.get("resent", 0) > 0
 
 
 def worker_name() -> str:
@@ -87,12 +102,10 @@ def install(settings: Settings) -> Broker:
 
     dramatiq binds an actor to the broker of the moment when its module is imported, so this comes first.
     """
-    broker = Broker(
+    broker = _class(settings)(
         connect(settings),
         worker=worker_name(),
         middleware=[
-            # The first one's "before" runs first and its "after" last: the log's context spans all others.
-            LogContext(),
             Activity(time_limit=settings.message_time_limit),
             ShutdownNotifications(),
             CurrentMessage(),
@@ -103,10 +116,25 @@ def install(settings: Settings) -> Broker:
                 delay=settings.retry_delay,
                 multiplier=settings.retry_multiplier,
             ),
-            # Last, so that its "after" runs first: the time limit must not interrupt the storing of a retry.
-            TimeLimit(time_limit=settings.message_time_limit * 1000, interval=TIME_LIMIT_INTERVAL_MS),
+            # Last, so that its "after" runs first of all: the time limit must not interrupt what follows the actor.
+            TimeLimit(time_limit=settings.message_time_limit),
         ],
     )
-    logging.getLogger("dramatiq.worker.WorkerThread").addFilter(tells_more_than_the_retry)
     dramatiq.set_broker(broker)
+    return broker
+
+
+def _class(settings: Settings) -> type[Broker]:
+    if settings.queue_transport == "sync":
+        from app.queueing.sync import SyncBroker  # imports this module
+
+        return SyncBroker
+    return Broker
+
+
+def installed() -> Broker:
+    """The broker of this process."""
+    broker = dramatiq.get_broker()
+    if not isinstance(broker, Broker):
+        raise RuntimeError("no broker is installed yet: call install first")
     return broker

@@ -7,31 +7,28 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from queue import Empty
 from types import FrameType
 
 import redis
-from dramatiq import MessageProxy, Worker
-from dramatiq.errors import BrokerConnectionError
 
 from app import logs
+from app.queueing import control, keys
 from app.queueing.activity import Running
 from app.queueing.broker import Broker
 from app.queueing.budget import Budget
+from app.queueing.delivery import Taken
 from app.queueing.limits import Limits, Watch, resident_memory
 from app.queueing.presence import Presence
 from app.queueing.recovery import recover
 from app.queueing.turns import Turn
+from app.queueing.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-# How long a thread that idles takes to notice the stop; dramatiq's own second adds up to three.
-IDLE_WAKE_UP_MS = 50
 # How often the limits are looked at (seconds).
 LOOK_SECONDS = 0.1
-# A consumer has stopped taking messages within this; longer only when Redis does not answer.
+# A worker has stopped taking messages within this; longer only when Redis does not answer.
 STOP_TAKING_SECONDS = 6.0
 # A handled message whose acknowledgement Redis does not take for so long is handled again.
 SETTLE_SECONDS = 15
@@ -46,10 +43,11 @@ class MemoryLimitTooSmall(Exception):
 
 
 class Stop:
-    """The first SIGTERM or SIGINT asks for a drain, a second one ends the process at once."""
+    """The first SIGTERM or SIGINT, or `queue stop-workers`, asks for a drain; a second signal ends the process."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._signalled = False
         self.reason = ""
 
     def listen(self) -> None:
@@ -58,10 +56,15 @@ class Stop:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._asked.is_set():
+        if self._signalled:
             # Unacknowledged messages come back, so an end without any clean-up loses nothing.
             os._exit(EXIT_KILLED)
-        self.reason = signal.Signals(number).name
+        self._signalled = True
+        self.ask(signal.Signals(number).name)
+
+    def ask(self, reason: str) -> None:
+        """Asks for a stop; the first reason counts."""
+        self.reason = self.reason or reason
         self._asked.set()
 
     def wait(self, seconds: float) -> bool:
@@ -70,36 +73,49 @@ class Stop:
 
 
 def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Limits, drain_timeout: int) -> None:
-    """Runs messages of `queues` (all, when empty) on `threads` threads until SIGTERM, SIGINT or a limit.
+    """Runs messages of `queues` on `threads` threads until SIGTERM, SIGINT or a limit.
 
-    Returns when the running messages have ended, at the latest after `drain_timeout` seconds. Ends the process with
-    EXIT_STUCK when a thread cannot be interrupted.
+    The first queue's messages come first; without any name all queues take turns. Returns when the running messages
+    have ended, at the latest after `drain_timeout` seconds. Ends the process with EXIT_STUCK when a thread cannot be
+    interrupted.
     """
     since = time.monotonic()
     stop = Stop()
     stop.listen()
-    turn = Turn(broker.client, broker.broker_id)
-    suspects = _prepare(broker, stop)
-    if suspects is None:
+    in_order = bool(queues)
+    queues = queues or tuple(sorted(broker.get_declared_queues()))
+    turn = Turn(broker.client, broker.worker)
+    prepared = _prepare(broker, stop, queues)
+    if prepared is None:
         return
+    suspects, stops = prepared
     if suspects:
-        logger.warning("%d messages were with workers that died: they run alone first", suspects)
-        threads, limits = 1, replace(limits, messages=suspects)
+        logger.warning("%d messages were with workers that died: they run alone first", len(suspects))
+        threads, limits = 1, replace(limits, messages=len(suspects))
         # If it dies again, supervisor should take it for one that had started.
         stop.wait(SHORTEST_STAY)
-    broker.budget = Budget(limits.messages or None)
     watch = Watch(limits, broker.activity, resident_memory)
     if too_small := watch.memory_reached():
         raise MemoryLimitTooSmall(f"{too_small} are in use before the first message: raise WORKER_MEMORY_LIMIT")
-    presence = Presence(logs.process_name(), broker, turn)
-    presence.start()
-    worker = Worker(broker, queues=set(queues) or None, worker_threads=threads, worker_timeout=IDLE_WAKE_UP_MS)
-    # A message that lies prefetched behind a long one could already run in an idle process.
-    worker.queue_prefetch = threads
+    presence = Presence(logs.process_name(), broker, turn, queues=queues, threads=threads)
+
+    def heed_stop_workers() -> None:
+        if control.stops(broker.client) > stops:
+            stop.ask("queue stop-workers")
+
+    presence.start(heed_stop_workers)
+    worker = Worker(
+        broker,
+        queues=queues,
+        in_order=in_order,
+        threads=threads,
+        take=_budget(limits, len(suspects)),
+        suspects=suspects,
+    )
     broker.emit_after("process_boot")
     worker.start()
     turn.pass_on()
-    logger.info("consuming %s with %d threads; leaves %s", ", ".join(queues) or "all queues", threads, limits)
+    logger.info("consuming %s with %d threads; leaves %s", ", ".join(queues), threads, limits)
     reason = _until_over(stop, watch, broker, turn)
     level = logging.WARNING if reason.startswith("memory") else logging.INFO
     logger.log(level, "stopping on %s: finishing %d running messages", reason, len(broker.activity.running()))
@@ -112,12 +128,21 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
     logger.info("stopped after %d messages", broker.activity.ended)
 
 
-def _prepare(broker: Broker, stop: Stop) -> int | None:
-    """Waits for Redis, which starts at the same moment, and recovers: the number of suspects, None on a stop."""
+def _budget(limits: Limits, suspects: int) -> Budget:
+    """How many messages may be taken off the queues: none beside suspects, which are here already."""
+    return Budget(0 if suspects else limits.messages or None)
+
+
+def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[Taken], int] | None:
+    """Waits for Redis, which starts at the same moment, and recovers.
+
+    The suspects and how often all workers were asked to stop before; None on a stop.
+    """
     pause, since = 0.05, time.monotonic()
     while True:
         try:
-            return recover(broker)
+            broker.client.sadd(keys.QUEUES, *queues)
+            return recover(broker), control.stops(broker.client)
         except redis.RedisError as error:
             if time.monotonic() - since > 1:
                 logger.warning("waiting for Redis: %s", error)
@@ -144,37 +169,15 @@ def _until_over(stop: Stop, watch: Watch, broker: Broker, turn: Turn) -> str:
 
 def _drain(worker: Worker, broker: Broker, watch: Watch, timeout: int) -> None:
     """Takes no more messages, gives back what nobody works on, and waits for the rest, at most `timeout` seconds."""
-    broker.draining.set()
-    deadline = time.monotonic() + STOP_TAKING_SECONDS
-    for queue, consumer in broker.consumers.items():
-        if queue in broker.get_declared_queues():
-            consumer.drained.wait(max(0.0, deadline - time.monotonic()))
-    waiting = list(_taken_out(worker))
-    for queue in {message.queue_name for message in waiting}:
-        try:
-            broker.consumers[queue].requeue(message for message in waiting if message.queue_name == queue)
-        except BrokerConnectionError as error:
-            logger.warning("messages of %s stay with this worker until its successor starts: %s", queue, error)
+    worker.stop_taking(STOP_TAKING_SECONDS)
     _await_running(worker, broker, watch, time.monotonic() + timeout)
-    worker.stop(timeout=SETTLE_SECONDS * 1000)
-
-
-def _taken_out(worker: Worker) -> Iterator[MessageProxy]:
-    """The messages that wait for a thread, next one first."""
-    while True:
-        try:
-            yield worker.work_queue.get_nowait().message
-        except Empty:
-            return
-        worker.work_queue.task_done()
+    worker.stop(SETTLE_SECONDS)
 
 
 def _await_running(worker: Worker, broker: Broker, watch: Watch, deadline: float) -> None:
-    """Waits for the running messages and their acknowledgements; ends the process where waiting makes no sense."""
+    """Waits for the running messages and their outcomes; ends the process where waiting makes no sense."""
     settled_by = time.monotonic() + SETTLE_SECONDS
-    # Counts from the moment when a thread has taken a message until Redis has taken its outcome.
-    while worker.work_queue.unfinished_tasks:
-        time.sleep(LOOK_SECONDS / 4)
+    while not worker.wait_until_idle(LOOK_SECONDS):
         running = broker.activity.running()
         if not running:
             if time.monotonic() > settled_by:

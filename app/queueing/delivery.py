@@ -1,140 +1,214 @@
-"""Messages between Redis and a worker: taken, acknowledged, given back, and brought back after a worker's death.
+"""Messages between Redis and one worker: taken, settled, given back, and brought back after a worker's death.
 
-The layout is dramatiq's own (see its dispatch.lua), with one hash more for each queue:
-
-dramatiq:<queue>                    list of message ids, next one at the head
-dramatiq:<queue>.msgs               hash: id -> payload, until the message is handled
-dramatiq:__acks__.<worker>.<queue>  set of ids that are with a worker
-dramatiq:<queue>.deliveries         hash: id -> how often it was handed to a worker that did not give it back
-dramatiq:<queue>.XQ, .XQ.msgs       dead letters: sorted set by time of death, payloads
-<queue>.DQ stands for a queue's delayed messages and has the same keys.
+The scripts of this folder keep every message in exactly one place (see keys.py). All methods raise redis.RedisError.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import redis
-from dramatiq import Message
-from dramatiq.common import current_millis, dq_name, q_name
-from dramatiq.errors import DecodeError
 
-logger = logging.getLogger(__name__)
+from app.queueing import keys, statistics
 
-#: A message that was delivered so often, and the last time was alone with a worker that died, becomes a dead letter.
-MAX_DELIVERIES = 3
-# Redis's Lua can hand over some thousand values at once; a fetch stays well below.
-MAX_FETCH = 1000
+# Redis's Lua can hand over some thousand values at once; a script stays well below.
+MAX_BATCH = 500
 _SCRIPTS = Path(__file__).parent / "scripts"
+
+Result = Literal["handled", "retried", "failed", "continued"]
+
+
+@dataclass(slots=True)
+class Taken:
+    """A message that is with this worker. `number`: how often it was delivered, this time included."""
+
+    queue: str
+    id: str
+    number: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a delivery ended. `payload`: what is kept of the message from now on, where it is kept.
+
+    detail: of `retried` the delay in ms, of `failed` the kind of the dead letter, of `continued` head or tail.
+    waited, ran: seconds.
+    """
+
+    taken: Taken
+    result: Result
+    actor: str
+    payload: bytes = b""
+    detail: str = ""
+    waited: float = 0.0
+    ran: float = 0.0
 
 
 class Delivery:
-    """The scripts of this folder, run for one worker. All methods raise redis.RedisError."""
+    """The messages of one worker. No two living processes may share its name."""
 
-    def __init__(self, client: redis.Redis, *, namespace: str, worker: str) -> None:
+    def __init__(self, client: redis.Redis, *, worker: str) -> None:
         self.worker = worker
         self._redis = client
-        self._namespace = namespace
-        self._worker = worker
+        self._enqueue = self._script("enqueue")
         self._fetch = self._script("fetch")
-        self._ack = self._script("ack")
-        self._bury = self._script("bury")
+        self._settle = self._script("settle")
         self._give_back = self._script("give_back")
+        self._alone = self._script("alone")
+        self._take = self._script("take")
         self._expire = self._script("expire")
 
-    def fetch(self, queue: str, count: int) -> list[tuple[str, bytes]]:
-        """Ids and payloads of at most `count` messages off the head of the queue, which are now with this worker."""
-        list_, payloads, acks, deliveries = self._keys(queue)
-        keys = [list_, payloads, acks, deliveries, self._key("__heartbeats__")]
-        answer = self._fetch(keys, [min(count, MAX_FETCH), self._worker, current_millis()])
-        taken = cast("list[bytes]", answer)
-        return [(id_.decode(), payload) for id_, payload in zip(taken[::2], taken[1::2], strict=True)]
+    def enqueue(
+        self, queue: str, id_: str, payload: bytes, delay: int | None, client: redis.Redis | None = None
+    ) -> bool:
+        """Puts a new message into its queue, `delay` ms later if given; False when its id is taken.
 
-    def ack(self, queue: str, id_: str) -> bool:
-        """Forgets a handled message; False when it was no longer with this worker."""
-        return bool(self._ack(self._keys(queue)[1:], [id_]))
+        `client`: a pipeline that carries it out together with other commands; the answer then says nothing.
+        """
+        names = [keys.payloads(queue), keys.ready(queue), keys.delayed(queue), keys.bell(queue), keys.QUEUES]
+        return bool(self._enqueue(names, [queue, id_, payload, -1 if delay is None else delay], client=client))
 
-    def bury(self, queue: str, id_: str, payload: bytes) -> bool:
-        """Makes a message a dead letter with this payload; False when it was no longer with this worker."""
-        dead = self._key(f"{q_name(queue)}.XQ")
-        keys = [*self._keys(queue)[1:], dead, f"{dead}.msgs"]
-        return bool(self._bury(keys, [id_, payload, current_millis()]))
+    def fetch(self, queues: Sequence[str], count: int) -> tuple[list[Taken], float | None]:
+        """At most `count` messages, the first queue's first, which are now with this worker.
+
+        With them the seconds until the next delayed message is due, None where none waits; it says something only
+        when there was nothing more to take.
+        """
+        names = [keys.HEARTBEATS, keys.PAUSED]
+        for queue in queues:
+            names += self._keys(queue)
+        answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *queues]))
+        due_in = None if answer[0] < 0 else answer[0] / 1000
+        taken = [
+            Taken(queues[answer[i] - 1], answer[i + 1].decode(), answer[i + 2], answer[i + 3])
+            for i in range(1, len(answer), 4)
+        ]
+        return taken, due_in
+
+    def settle(self, queue: str, outcomes: Sequence[Outcome]) -> set[str]:
+        """Stores how these messages of one queue ended; the ids of those that were no longer with this worker."""
+        arguments: list[Any] = []
+        for outcome in outcomes:
+            taken = outcome.taken
+            arguments += [taken.id, taken.number, outcome.result, outcome.payload, outcome.detail, outcome.actor]
+            for seconds in (outcome.waited, outcome.ran):
+                arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
+        names = [
+            *self._keys(queue),
+            keys.dead(queue),
+            keys.dead_payloads(queue),
+            keys.dead_kinds(queue),
+            keys.dead_counts(queue),
+        ]
+        return {id_.decode() for id_ in cast("list[bytes]", self._settle(names, arguments))}
 
     def give_back(self, queue: str, ids: Sequence[str], *, untouched: bool = True) -> int:
         """Puts messages back at the head of their queue in this order; tells how many.
 
         `untouched`: nobody worked on them, so this delivery does not count.
         """
-        if not ids:
-            return 0
-        return int(cast(int, self._give_back(self._keys(queue), [int(untouched), *ids])))
+        count = 0
+        # From the end, so that the first batch comes to stand in front.
+        for end in range(len(ids), 0, -MAX_BATCH):
+            batch = ids[max(0, end - MAX_BATCH) : end]
+            count += int(cast(int, self._give_back(self._keys(queue), [int(untouched), *batch])))
+        return count
 
-    def read(self, queue: str, id_: str, payload: bytes) -> Message[Any] | None:
-        """The message of a payload; one that cannot be read becomes a dead letter as it is."""
-        try:
-            return Message.decode(payload)
-        except DecodeError:
-            logger.error("the message %s of %s cannot be read: it becomes a dead letter", id_, queue)
-            self.bury(queue, id_, payload)
-            return None
-
-    def held(self, queue: str) -> list[tuple[Message[Any], int]]:
-        """The messages that are with this worker, oldest first, each with the number of its deliveries."""
-        _, payloads, acks, deliveries = self._keys(queue)
-        ids = cast("list[bytes]", list(cast("set[bytes]", self._redis.smembers(acks))))
+    def held(self, queue: str) -> list[Taken]:
+        """The messages that are with this worker, in the order in which it took them."""
+        ids = cast("list[bytes]", self._redis.zrange(keys.held(self.worker, queue), 0, -1))
         if not ids:
             return []
+        names = cast("list[str]", ids)
         found = zip(
-            cast("list[bytes | None]", self._redis.hmget(payloads, cast("list[str]", ids))),
-            cast("list[bytes | None]", self._redis.hmget(deliveries, cast("list[str]", ids))),
+            ids,
+            cast("list[bytes | None]", self._redis.hmget(keys.payloads(queue), names)),
+            cast("list[bytes | None]", self._redis.hmget(keys.deliveries(queue), names)),
             strict=True,
         )
-        messages = [
-            (message, int(count or 0))
-            for id_, (payload, count) in zip(ids, found, strict=True)
-            if payload and (message := self.read(queue, id_.decode(), payload))
-        ]
-        return sorted(messages, key=lambda entry: entry[0].message_timestamp)
+        return [Taken(queue, id_.decode(), int(number or 0), payload) for id_, payload, number in found if payload]
 
-    def beat(self) -> None:
-        """Tells the other workers that this one lives and keeps its messages."""
-        self._redis.zadd(self._key("__heartbeats__"), {self._worker: current_millis()})
+    def deliver_alone(self, taken: Taken) -> Taken | None:
+        """Delivers a held message once more, noted as the only one that runs here; None when it is gone."""
+        names = [keys.held(self.worker, taken.queue), keys.deliveries(taken.queue), keys.alone(self.worker)]
+        number = int(cast(int, self._alone(names, [taken.queue, taken.id])))
+        return Taken(taken.queue, taken.id, number, taken.payload) if number else None
+
+    def ran_alone(self) -> tuple[str, str] | None:
+        """Queue and id of the message that was the only one to run here, if one was."""
+        noted = cast("bytes | None", self._redis.get(keys.alone(self.worker)))
+        if noted is None:
+            return None
+        queue, _, id_ = noted.decode().partition("\t")
+        return queue, id_
+
+    def forget_alone(self) -> None:
+        """From now on several messages may run here."""
+        self._redis.delete(keys.alone(self.worker))
+
+    def take(self, queue: str, id_: str) -> Taken | None:
+        """Takes this one message, wherever it waits."""
+        answer = cast("list[Any]", self._take([keys.HEARTBEATS, *self._keys(queue)], [self.worker, id_]))
+        return Taken(queue, id_, answer[0], answer[1]) if answer else None
+
+    def now(self) -> int:
+        """Milliseconds since 1970 by the clock of Redis, which all workers share."""
+        seconds, microseconds = self._redis.time()
+        return seconds * 1000 + microseconds // 1000
+
+    def beat(self, sign: str) -> None:
+        """Tells the other workers that this one lives and keeps its messages. `sign`: what it does, as JSON."""
+        now = self.now()
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(keys.HEARTBEATS, {self.worker: now})
+            pipe.hset(keys.WORKERS, self.worker, sign)
+            pipe.execute()
 
     def lost(self, silent_ms: int) -> list[Delivery]:
         """The workers of whom nothing was heard for so long, each ready to be recovered from."""
-        before = current_millis() - silent_ms
-        names = cast("list[bytes]", self._redis.zrangebyscore(self._key("__heartbeats__"), "-inf", before))
-        return [Delivery(self._redis, namespace=self._namespace, worker=name.decode()) for name in names]
+        before = self.now() - silent_ms
+        names = cast("list[bytes]", self._redis.zrangebyscore(keys.HEARTBEATS, "-inf", before))
+        return [Delivery(self._redis, worker=name.decode()) for name in names]
 
     def holds_nothing(self) -> bool:
         """Whether no message of any queue, known here or not, is with this worker."""
-        pattern = self._key(f"__acks__.{self._worker}.*")
-        return next(iter(self._redis.scan_iter(match=pattern, count=1000)), None) is None
+        queues = cast("set[bytes]", self._redis.smembers(keys.QUEUES))
+        return not any(self._redis.exists(keys.held(self.worker, queue.decode())) for queue in queues)
 
     def expire(self, queue: str, older_than_ms: int) -> int:
         """Forgets dead letters of a queue that are older, some at a time; tells how many."""
-        dead = self._key(f"{queue}.XQ")
-        keys = [dead, f"{dead}.msgs"]
-        return int(cast(int, self._expire(keys, [current_millis() - older_than_ms, MAX_FETCH])))
+        names = [keys.dead(queue), keys.dead_payloads(queue)]
+        return int(cast(int, self._expire(names, [self.now() - older_than_ms, MAX_BATCH])))
 
     def leave(self) -> None:
         """Takes this worker off the list of those that must not be silent."""
-        self._redis.zrem(self._key("__heartbeats__"), self._worker)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(keys.HEARTBEATS, self.worker)
+            pipe.hdel(keys.WORKERS, self.worker)
+            pipe.execute()
 
     def _keys(self, queue: str) -> list[str]:
-        name = self._key(queue)
-        return [name, f"{name}.msgs", self._key(f"__acks__.{self._worker}.{queue}"), f"{name}.deliveries"]
-
-    def _key(self, name: str) -> str:
-        return f"{self._namespace}:{name}"
+        """In the order in which the scripts take them."""
+        return [
+            keys.payloads(queue),
+            keys.ready(queue),
+            keys.delayed(queue),
+            keys.bell(queue),
+            keys.held(self.worker, queue),
+            keys.deliveries(queue),
+        ]
 
     def _script(self, name: str) -> redis.commands.core.Script:
         return self._redis.register_script((_SCRIPTS / f"{name}.lua").read_text())
 
 
-def with_delayed(queues: Iterable[str]) -> list[str]:
-    """The queues and those of their delayed messages."""
-    return [name for queue in queues for name in (queue, dq_name(queue))]
+def by_queue(messages: Iterable[Taken]) -> dict[str, list[Taken]]:
+    """The messages of each queue, in their order."""
+    queues: dict[str, list[Taken]] = {}
+    for taken in messages:
+        queues.setdefault(taken.queue, []).append(taken)
+    return queues

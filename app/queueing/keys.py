@@ -6,7 +6,8 @@ dramatiq:<queue>                    list of the ids of ready messages, next one 
 dramatiq:<queue>.msgs               hash: id -> payload, from the sending until the message is handled or dead
 dramatiq:<queue>.delayed            sorted set: ids of messages that are not due yet, by the time (ms) when they are
 dramatiq:<queue>.deliveries         hash: id -> how often it was handed to a worker that did not give it back
-dramatiq:__acks__.<worker>.<queue>  set of the ids that are with a worker
+dramatiq:__acks__.<worker>.<queue>  sorted set of the ids that are with a worker, in the order in which it took them
+tandem:bell:<queue>                 list whose elements wake idle workers, a few at most
 dramatiq:<queue>.XQ                 sorted set: ids of dead letters by the time (ms) of their death
 dramatiq:<queue>.XQ.msgs            hash: id -> payload of a dead letter
 dramatiq:<queue>.XQ.kinds           hash: id -> kind, which is actor and class of the error with a tab between
@@ -19,6 +20,7 @@ tandem:queues                       set of the queues that were ever sent to or 
 tandem:paused                       set of the queues that nobody takes messages from
 tandem:workers                      hash: worker -> JSON of what it does (see presence.py)
 tandem:stops                        how often all workers were asked to stop
+tandem:alone:<worker>               queue, tab, id of the suspect that this worker runs alone (see recovery.py)
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th stretch of so many
                                     seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
@@ -49,6 +51,14 @@ def delayed(queue: str) -> str:
 
 def deliveries(queue: str) -> str:
     return f"dramatiq:{queue}.deliveries"
+
+
+def bell(queue: str) -> str:
+    return f"tandem:bell:{queue}"
+
+
+def alone(worker: str) -> str:
+    return f"tandem:alone:{worker}"
 
 
 def held(worker: str, queue: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -30,8 +31,11 @@ class Presence:
     that is slow to answer must not make the worker look dead.
     """
 
-    def __init__(self, process: str, broker: Broker, turn: Turn) -> None:
+    def __init__(self, process: str, broker: Broker, turn: Turn, *, queues: tuple[str, ...], threads: int) -> None:
         self._process = process
+        self._queues = queues
+        self._threads = threads
+        self._started = time.time()
         self._turn = turn
         self._broker = broker
         self._activity = broker.activity
@@ -40,8 +44,9 @@ class Presence:
         self._over = threading.Event()
         self.state = "consuming"
 
-    def start(self) -> None:
-        """Begins to beat."""
+    def start(self, look: Callable[[], None]) -> None:
+        """Begins to beat; `look` is called with each beat in Redis."""
+        self._look = look
         for step in (self._beat_here, self._beat_in_redis):
             threading.Thread(target=self._repeat, args=[step], name=step.__name__, daemon=True).start()
 
@@ -70,7 +75,8 @@ class Presence:
         signs.write(self._process, self._sign())
 
     def _beat_in_redis(self) -> None:
-        self._delivery.beat()
+        self._delivery.beat(json.dumps(self._sign()))
+        self._look()
         self._turn.renew()
         if self._beats % TIDY_BEATS == 0:
             tidy(self._broker)
@@ -81,7 +87,10 @@ class Presence:
             "pid": os.getpid(),
             "beat": self._beats,
             "time": time.time(),
+            "started": self._started,
             "state": self.state,
+            "queues": self._queues,
+            "threads": self._threads,
             "ended": self._activity.ended,
             "memory": resident_memory(),
             "running": [

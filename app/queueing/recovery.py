@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from dramatiq import Message
 from dramatiq.errors import ActorNotFound
 
+from app.queueing import retries
 from app.queueing.broker import Broker
-from app.queueing.delivery import MAX_DELIVERIES, Delivery, with_delayed
+from app.queueing.delivery import Delivery, Taken
 from app.queueing.errors import PermanentError
 
 logger = logging.getLogger(__name__)
@@ -21,64 +20,71 @@ class WorkerKilled(PermanentError):
 
 # A worker of whom nothing was heard for so long is lost, and its host with it: supervisor would have replaced it.
 LOST_AFTER_MS = 60_000
-# dramatiq keeps dead letters for as long; its own clean-up is not used, because it asks Redis for all keys.
 DEAD_LETTERS_KEPT_MS = 7 * 86_400_000
-
-
-# A message that was with this many workers when they died runs alone the next time: only a death alone is proof.
+# A message that was with this many workers when they died is a suspect: it runs alone the next time.
 SUSPECT_DELIVERIES = 2
+# One that was delivered so often, and the last time was alone with a worker that died, becomes a dead letter.
+MAX_DELIVERIES = 3
 
 
-def recover(broker: Broker) -> int:
-    """Brings back what is held under this worker's name. Only for a process that has not begun. Raises RedisError.
+def recover(broker: Broker) -> list[Taken]:
+    """Brings back what is held under this worker's name; only for a process that has not begun. Raises RedisError.
 
-    Returns how many of these messages are suspects and have to run alone.
+    The suspects stay with this worker and are returned: it runs them alone, one by one, before anything else, so that
+    its death is proof.
     """
-    return _recover(broker, broker.delivery)
+    suspects = []
+    for queue, messages in _held(broker, broker.delivery).items():
+        suspects += [taken for taken in messages if taken.number >= SUSPECT_DELIVERIES]
+        _give_back(broker.delivery, queue, [taken for taken in messages if taken.number < SUSPECT_DELIVERIES])
+    broker.delivery.forget_alone()
+    return suspects
 
 
 def tidy(broker: Broker) -> None:
     """Brings back what lost workers hold and forgets old dead letters. Any worker may, any time. Raises RedisError."""
     # Whoever has only ever sent messages is among them as well: it holds nothing, and is forgotten.
     for lost in broker.delivery.lost(LOST_AFTER_MS):
-        _recover(broker, lost)
+        for queue, messages in _held(broker, lost).items():
+            _give_back(lost, queue, messages)
+        lost.forget_alone()
         if lost.holds_nothing():
             lost.leave()
     for queue in broker.get_declared_queues():
         broker.delivery.expire(queue, DEAD_LETTERS_KEPT_MS)
 
 
-def _recover(broker: Broker, delivery: Delivery) -> int:
-    """Puts the messages that are with a worker back at the heads of their queues, in order; counts the suspects.
-
-    One that was alone with the worker that died, and that is its third death, becomes a dead letter.
-    """
-    declared = broker.get_declared_queues()
-    held = {queue: delivery.held(queue) for queue in with_delayed(declared)}
-    handled = [deliveries for queue in declared for _, deliveries in held[queue]]
+def _held(broker: Broker, delivery: Delivery) -> dict[str, list[Taken]]:
+    """What is with a worker that died, by queue, without the one that is proved to be deadly: it is buried."""
+    held = {queue: delivery.held(queue) for queue in sorted(broker.get_declared_queues())}
+    everything = [(queue, taken.id) for queue, messages in held.items() for taken in messages]
+    alone = delivery.ran_alone() or (everything[0] if len(everything) == 1 else None)
     for queue, messages in held.items():
-        alive = []
-        for message, deliveries in messages:
-            if queue in declared and len(handled) == 1 and deliveries >= MAX_DELIVERIES:
-                _bury(broker, delivery, queue, message, deliveries)
-                handled.clear()
-            else:
-                alive.append(message.options["redis_message_id"])
-        if count := delivery.give_back(queue, alive, untouched=False):
-            logger.warning("brought %d messages of %s back from %s, which died", count, queue, delivery.worker)
-    return sum(deliveries >= SUSPECT_DELIVERIES for deliveries in handled)
+        for taken in messages:
+            if (queue, taken.id) == alone and taken.number >= MAX_DELIVERIES:
+                _bury(broker, delivery, taken)
+                held[queue] = [other for other in messages if other is not taken]
+    return held
 
 
-def _bury(broker: Broker, delivery: Delivery, queue: str, message: Message[Any], deliveries: int) -> None:
-    reason = WorkerKilled(f"{deliveries} workers died while they handled this message")
+def _give_back(delivery: Delivery, queue: str, messages: list[Taken]) -> None:
+    if count := delivery.give_back(queue, [taken.id for taken in messages], untouched=False):
+        logger.warning("brought %d messages of %s back from %s, which died", count, queue, delivery.worker)
+
+
+def _bury(broker: Broker, delivery: Delivery, taken: Taken) -> None:
+    message = retries.read(taken)
+    if message is None:
+        delivery.settle(taken.queue, [retries.unreadable(taken)])
+        return
+    reason = WorkerKilled(f"{taken.number} workers died while they handled this message")
     logger.error("gave up %s of %s: %s", message.message_id, message.actor_name, reason)
-    message.options["traceback"] = f"{type(reason).__name__}: {reason}"
     try:
         on_failed = broker.get_actor(message.actor_name).options.get("on_failed")
     except ActorNotFound:
         on_failed = None
     # First the one who waits for it hears of it, then it leaves the queue: the other way round a death in between
     # would leave a failure that nobody was told.
-    if on_failed:
-        on_failed(message, reason)
-    delivery.bury(queue, message.options["redis_message_id"], message.encode())
+    retries.tell(on_failed, message, reason)
+    retries.note_attempt(message, reason, delivery.worker)
+    delivery.settle(taken.queue, [retries.dead_letter(taken, message, reason)])

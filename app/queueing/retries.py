@@ -1,4 +1,4 @@
-"""Retries with a delay that grows, and the last word to the actor when there are no more."""
+"""What becomes of a message whose attempt failed: another attempt after a delay that grows, or a dead letter."""
 
 from __future__ import annotations
 
@@ -7,30 +7,37 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from dramatiq import Broker, Message, Middleware
-from dramatiq.errors import BrokerConnectionError, Retry
+from dramatiq import Message, Middleware
+from dramatiq.common import current_millis
+from dramatiq.errors import ActorNotFound, BrokerConnectionError, DecodeError, Retry
 
-from app.queueing.errors import Continue, PermanentError
+from app.queueing.delivery import Outcome, Taken
+from app.queueing.errors import PermanentError
 
 logger = logging.getLogger(__name__)
 
 MAX_DELAY_MS = 7 * 86_400_000
 JITTER = 0.1
-STORE_AGAIN_AFTER = (0.1, 5.0)
+AGAIN_AFTER = (0.1, 5.0)
+# A dead letter keeps this much of what happened: attempts, characters of an error's text and of a traceback.
+ATTEMPTS_KEPT = 20
+ERROR_KEPT = 2_000
+TRACEBACK_KEPT = 20_000
 
 
 class Retries(Middleware):
     """Retries a failed message after `delay` ms, `delay * multiplier` ms and so on, each ±10 %.
 
-    An actor can choose its own `max_retries` and `retry_delay`. Its option `on_failed` is called with the message
-    and the exception when the message is about to become a dead letter.
+    An actor, or `send_with_options` for one message, can choose its own `max_retries`, `retry_delay` and
+    `retry_multiplier`, and an actor in `throws` the errors that no retry can mend. Its option `on_failed` is called
+    with the message and the exception before the message becomes a dead letter; it can be called again when the
+    process dies in between.
 
-    dramatiq's own middleware acknowledges a message although its retry could not be stored, and the message is
-    gone; here storing is repeated until Redis takes it. The message stays unacknowledged for as long, so it also
-    survives the end of this process.
+    A middleware only because dramatiq learns from one which options there are.
     """
 
     def __init__(self, *, max_retries: int, delay: int, multiplier: float) -> None:
@@ -40,54 +47,104 @@ class Retries(Middleware):
 
     @property
     def actor_options(self) -> set[str]:
-        return {"max_retries", "retry_delay", "throws", "on_failed"}
+        return {"max_retries", "retry_delay", "retry_multiplier", "throws", "on_failed"}
 
-    def after_process_message(
-        self, broker: Broker, message: Any, *, result: object = None, exception: BaseException | None = None
-    ) -> None:
-        if exception is None:
-            return
-        if isinstance(exception, Continue):
-            logger.info("a part is done, the rest goes on in a new delivery")
-            _until_stored(lambda: broker.enqueue(message))
-            return
-        options = broker.get_actor(message.actor_name).options
-        attempt = message.options.get("retries", 0)
-        message.options["traceback"] = "".join(traceback.format_exception(exception, limit=-30))
-        if self._is_final(exception, attempt, options):
-            logger.error("gave up after attempt %d: %s: %s", attempt + 1, type(exception).__name__, exception)
-            # First of all: dramatiq acknowledges a message that is not marked, also when what follows breaks.
-            message.fail()
-            if on_failed := options.get("on_failed"):
-                _until_stored(lambda: on_failed(message, exception))
-            return
-        delay = self._delay(exception, attempt, options)
-        message.options["retries"] = attempt + 1
-        logger.warning(
-            "attempt %d failed, again in %d ms: %s", attempt + 1, delay, exception or type(exception).__name__
-        )
-        _until_stored(lambda: broker.enqueue(message, delay=delay))
+    def failed(
+        self, taken: Taken, message: Any, exception: BaseException, options: dict[str, Any], worker: str
+    ) -> Outcome:
+        """The outcome of an attempt that ended with `exception`. `options`: the actor's."""
+        chosen = {**options, **message.options}
+        retries = int(message.options.get("retries", 0))
+        note_attempt(message, exception, worker)
+        if not self._is_final(exception, retries, chosen):
+            return self._again(taken, message, exception, chosen, retries)
+        logger.error("gave up after attempt %d: %s: %s", retries + 1, type(exception).__name__, exception)
+        tell(options.get("on_failed"), message, exception)
+        return dead_letter(taken, message, exception)
 
-    def _is_final(self, exception: BaseException, attempt: int, options: dict[str, Any]) -> bool:
-        if isinstance(exception, (PermanentError, options.get("throws") or ())):
+    def _again(
+        self, taken: Taken, message: Any, exception: BaseException, options: dict[str, Any], retries: int
+    ) -> Outcome:
+        delay = self._delay(exception, retries, options)
+        message.options["retries"] = retries + 1
+        message.options["eta"] = current_millis() + delay
+        reason = exception or type(exception).__name__
+        logger.warning("attempt %d failed, again in %d ms: %s", retries + 1, delay, reason)
+        return Outcome(taken, "retried", message.actor_name, message.encode(), str(delay))
+
+    def _is_final(self, exception: BaseException, retries: int, options: dict[str, Any]) -> bool:
+        # `throws` is a class or classes; a message's own options come as JSON and cannot hold any.
+        throws = options.get("throws") or ()
+        if isinstance(exception, (PermanentError, ActorNotFound, DecodeError, throws)):
             return True
-        return bool(attempt >= options.get("max_retries", self.max_retries))
+        return bool(retries >= options.get("max_retries", self.max_retries))
 
-    def _delay(self, exception: BaseException, attempt: int, options: dict[str, Any]) -> int:
+    def _delay(self, exception: BaseException, retries: int, options: dict[str, Any]) -> int:
         if isinstance(exception, Retry) and exception.delay is not None:
             return int(exception.delay)
-        delay: float = options.get("retry_delay", self.delay) * self.multiplier**attempt
+        multiplier = options.get("retry_multiplier", self.multiplier)
+        delay: float = options.get("retry_delay", self.delay) * min(multiplier**retries, MAX_DELAY_MS)
         # Spreads the retries of messages that failed together; not a secret.
         return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
 
 
-def _until_stored(store: Callable[[], Message[Any] | None]) -> None:
-    pause, longest = STORE_AGAIN_AFTER
-    while True:
+def continued(taken: Taken, message: Any, *, leaving: bool) -> Outcome:
+    """The outcome of a delivery that did a part: in a worker that leaves the rest goes before all others."""
+    message.options["eta"] = current_millis()
+    return Outcome(taken, "continued", message.actor_name, message.encode(), "head" if leaving else "tail")
+
+
+def note_attempt(message: Any, exception: BaseException, worker: str) -> None:
+    """Adds an attempt that failed to the message's own record."""
+    attempt = {
+        "at": _now(),
+        "worker": worker,
+        "error": type(exception).__name__,
+        "message": str(exception)[:ERROR_KEPT],
+    }
+    options = message.options
+    options["attempts"] = [*options.get("attempts", []), attempt][-ATTEMPTS_KEPT:]
+    options["attempt_count"] = options.get("attempt_count", 0) + 1
+
+
+def dead_letter(taken: Taken, message: Any, exception: BaseException) -> Outcome:
+    """The outcome of the last attempt."""
+    message.options["traceback"] = "".join(traceback.format_exception(exception, limit=-30))[-TRACEBACK_KEPT:]
+    message.options["failed_at"] = _now()
+    message.options.pop("eta", None)
+    kind = f"{message.actor_name}\t{type(exception).__name__}"
+    return Outcome(taken, "failed", message.actor_name, message.encode(), kind)
+
+
+def unreadable(taken: Taken) -> Outcome:
+    """The outcome of a payload that is no message: a dead letter as it is."""
+    logger.error("the message %s of %s cannot be read: it becomes a dead letter", taken.id, taken.queue)
+    return Outcome(taken, "failed", "?", taken.payload, "?\tDecodeError")
+
+
+def tell(on_failed: Callable[[Message[Any], BaseException], Any] | None, message: Any, error: BaseException) -> None:
+    """Tells the one who waits for the message, again and again while Redis is away; a bug in it changes nothing."""
+    pause, longest = AGAIN_AFTER
+    while on_failed:
         try:
-            store()
-            return
-        except (redis.RedisError, BrokerConnectionError) as error:
-            logger.warning("Redis did not take the outcome of a message, again in %.1f s: %s", pause, error)
+            on_failed(message, error)
+        except (redis.RedisError, BrokerConnectionError) as trouble:
+            logger.warning("Redis did not take what %s says, again in %.1f s: %s", on_failed, pause, trouble)
             time.sleep(pause)
             pause = min(pause * 2, longest)
+            continue
+        except Exception:
+            logger.exception("what should be done when %s fails broke", message.actor_name)
+        return
+
+
+def read(taken: Taken) -> Message[Any] | None:
+    """The message of a payload, or None where it is none."""
+    try:
+        return Message.decode(taken.payload)
+    except DecodeError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,13 +10,13 @@ import dramatiq
 from dramatiq.middleware import TimeLimitExceeded
 
 from app import settings
-from app.queueing.broker import must_pause
+from app.queueing.broker import must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
 from app.translation import prompt
 from app.translation.chunks import split
 from app.translation.ollama import Ollama, OllamaError
-from app.translation.store import Store
+from app.translation.store import Store, Translation
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +51,25 @@ def _reason(error: BaseException) -> str:
     return str(error) if known else f"unexpected {type(error).__name__}: {error}"
 
 
+def _open_job(translation_id: str) -> Translation | None:
+    """The translation if there is something to do."""
+    if was_resent() and store().reopen(translation_id):
+        logger.info("tries a failed translation again")
+    job = store().get(translation_id)
+    if job and not job.ended:
+        return job
+    logger.info("nothing to do: the translation %s has ended or is gone", translation_id)
+    if job and job.status == "failed":
+        # Its worker died between the two; the message still has to become a dead letter.
+        raise PermanentError(job.error)
+    return None
+
+
 @dramatiq.actor(queue_name="translations", on_failed=give_up)
 def translate(translation_id: str) -> None:
     """Translates what is stored under this id, chunk by chunk, going on behind the chunks that are done."""
-    job = store().get(translation_id)
-    if job is None or job.ended:
-        logger.info("nothing to do: the translation %s has ended or is gone", translation_id)
-        if job and job.status == "failed":
-            # Its worker died between the two; the message still has to become a dead letter.
-            raise PermanentError(job.error)
+    job = _open_job(translation_id)
+    if job is None:
         return
     document = split(job.text, budget=CHUNK_TOKENS)
     store().start(job.id, total=len(document.chunks))

@@ -1,7 +1,7 @@
 """Translations in Redis.
 
 tandem:translation:<id>          hash: text, source, target, model, status, done, total, translation, error and times
-tandem:translation:<id>:chunks   hash: number of a chunk -> its translation, until the whole is done
+tandem:translation:<id>:chunks   hash: number of a chunk -> its translation, until it is done
 
 A translation that has ended is kept for `retention` seconds; one that has not is kept, however long it waits.
 """
@@ -20,7 +20,8 @@ from app.translation.request import TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
-# KEYS: record, chunks. ARGV: retention in seconds or 0 while it has not ended, then field and value pairs.
+# KEYS: record, chunks. ARGV: retention in seconds or 0 while it has not ended, then field and value pairs, the first of
+# them the status when that changes.
 # An ended translation stays as it ended, however often its message is delivered.
 _CHANGE = """
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -30,8 +31,19 @@ end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 if ARGV[1] ~= '0' then
     redis.call('EXPIRE', KEYS[1], ARGV[1])
-    redis.call('DEL', KEYS[2])
+    redis.call('EXPIRE', KEYS[2], ARGV[3] == 'failed' and ARGV[1] or 0)
 end
+return 1
+"""
+
+# KEYS: record, chunks. A failure that people want to be tried again goes on behind the chunks that were done.
+_REOPEN = """
+if redis.call('HGET', KEYS[1], 'status') ~= 'failed' then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'status', 'queued', 'error', '', 'finished_at', '')
+redis.call('PERSIST', KEYS[1])
+redis.call('PERSIST', KEYS[2])
 return 1
 """
 
@@ -83,6 +95,7 @@ class Store:
         self._redis = client
         self._retention = retention
         self._change = client.register_script(_CHANGE)
+        self._reopen = client.register_script(_REOPEN)
 
     def create(self, request: TranslationRequest, *, model: str) -> Translation:
         """Stores a queued translation with a new id."""
@@ -133,6 +146,10 @@ class Store:
     def fail(self, id: str, error: str) -> bool:
         """Ends it without a result; False when it has ended before."""
         return self._set(id, self._retention, status="failed", error=error, finished_at=_now())
+
+    def reopen(self, id: str) -> bool:
+        """Queues a failed translation again; False when it has not failed."""
+        return bool(self._reopen(keys=[_key(id), _chunks_key(id)]))
 
     def add_chunk(self, id: str, number: int, text: str) -> None:
         """Stores one finished chunk and counts it, so that a later delivery goes on behind it."""

@@ -93,7 +93,7 @@ def test_supervisorctl_operates_the_programs(start: Start) -> None:
     assert "worker:worker_01: started" in tandem.output("supervisorctl", "start", "worker:worker_01")
     assert "web: started" in tandem.output("supervisorctl", "restart", "web")
     await_true(lambda: "RUNNING" in tandem.states()["web"], seconds=10, what="web is back")
-    assert "consuming all queues" in tandem.output("supervisorctl", "tail", "worker:worker_00")
+    assert "consume: consuming" in tandem.output("supervisorctl", "tail", "worker:worker_00")
 
 
 def test_a_changed_program_file_is_taken_over(start: Start) -> None:

@@ -20,7 +20,7 @@ def test_a_worker_says_at_its_start_after_what_it_will_leave(start: Start) -> No
     tandem = start(WORKER_TIME_LIMIT="60", WORKER_MEMORY_LIMIT="1G", WORKER_FAILURE_LIMIT="7").await_healthy()
 
     assert (
-        "consuming all queues with 4 threads; leaves after 60 s, at 1024 MiB, after 1000 messages, "
+        "consuming translations with 4 threads; leaves after 60 s, at 1024 MiB, after 1000 messages, "
         "after 7 failures in a row" in tandem.worker_log()
     )
 
@@ -47,9 +47,9 @@ def periods_away(log: str) -> list[tuple[datetime, datetime]]:
     """From when a worker took no more messages until its successor took some, for each time it left on its own."""
     stamps = {
         what: [datetime.fromisoformat(line.split()[0]) for line in log.splitlines() if what in line]
-        for what in ("stopping on time limit", "consuming all queues")
+        for what in ("stopping on time limit", "consume: consuming")
     }
-    return list(zip(stamps["stopping on time limit"], stamps["consuming all queues"][1:], strict=False))
+    return list(zip(stamps["stopping on time limit"], stamps["consume: consuming"][1:], strict=False))
 
 
 def recycled_by_time(tandem: Tandem) -> None:
@@ -100,7 +100,7 @@ def test_a_long_message_finishes_once(
     interrupt(tandem)
 
     await_true(lambda: tandem.noted("nap"), seconds=LONG + 10, what="it has finished")
-    await_true(lambda: tandem.worker_log().count("consuming all queues") == 2, seconds=20, what="a successor")
+    await_true(lambda: tandem.worker_log().count("consume: consuming") == 2, seconds=20, what="a successor")
     assert len(tandem.noted("nap:began")) == len(tandem.noted("nap")) == 1
 
 
@@ -344,7 +344,7 @@ def test_a_worker_that_stops_while_redis_is_away_finishes_its_message(start_prob
     tandem.output("supervisorctl", "start", "redis")
 
     await_true(lambda: tandem.noted("nap"), seconds=30, what="it has finished")
-    await_true(lambda: tandem.worker_log().count("consuming all queues") == 2, seconds=30, what="a successor")
+    await_true(lambda: tandem.worker_log().count("consume: consuming") == 2, seconds=30, what="a successor")
     assert len(tandem.noted("nap:began")) == len(tandem.noted("nap")) == 1
 
 
@@ -353,3 +353,18 @@ def test_a_memory_limit_below_an_idle_worker_is_told_and_the_worker_given_up(sta
 
     await_true(lambda: tandem.states().get("worker:worker_00") == "FATAL", seconds=60, what="the worker is given up")
     assert "of 1 MiB are in use before the first message: raise WORKER_MEMORY_LIMIT" in tandem.worker_log()
+
+
+def test_a_queue_that_is_named_first_overtakes_a_backlog_of_the_others(start_probes: Start) -> None:
+    tandem = start_probes(WORKERS="1", WORKER_QUEUES="urgent,probes,translations", LOG_LEVEL="WARNING").await_healthy()
+    tandem.output("supervisorctl", "stop", "worker:*")
+    tandem.send("count", "backlog", "n", times=10_000)
+    tandem.output("supervisorctl", "start", "worker:*")
+    await_true(lambda: int(tandem.redis("LLEN", "backlog")), seconds=20, what="the first of the backlog")
+
+    tandem.send("overtake", "waits", "now", times=20)
+
+    waits = await_true(lambda: tandem.noted("waits")[19:], seconds=20, what="the urgent ones")
+    assert waits
+    assert int(tandem.redis("LLEN", "backlog")) < 10_000
+    assert max(map(float, tandem.noted("waits"))) < 1

@@ -51,6 +51,25 @@ def test_a_failure_stays(store: Store, job: Translation) -> None:
     assert (now(store, job).status, now(store, job).error) == ("failed", "no model")
 
 
+def test_a_failure_that_is_tried_again_goes_on_behind_its_chunks(
+    store: Store, job: Translation, client: FakeRedis
+) -> None:
+    store.add_chunk(job.id, 0, "Buenos días.")
+    store.fail(job.id, "no model")
+
+    assert store.reopen(job.id)
+
+    assert (now(store, job).status, now(store, job).error, now(store, job).finished_at) == ("queued", None, None)
+    assert store.chunks(job.id) == {0: "Buenos días."}
+    assert [client.ttl(key) for key in client.scan_iter()] == [-1, -1]
+
+
+def test_only_a_failure_is_tried_again(store: Store, job: Translation) -> None:
+    assert not store.reopen(job.id)
+    store.finish(job.id, "Buenos días.")
+    assert not store.reopen(job.id)
+
+
 def test_a_translation_that_waits_never_expires_and_an_ended_one_does(
     store: Store, job: Translation, client: FakeRedis
 ) -> None:

@@ -1,17 +1,56 @@
--- Takes messages off the head of a queue and notes that they are with this worker.
--- KEYS: queue list, payloads hash, the worker's set of unacknowledged ids, deliveries hash, heartbeats
--- ARGV: how many at most, worker id, time in ms
--- Returns ids and payloads in turn.
-redis.call('ZADD', KEYS[5], ARGV[3], ARGV[2])
-local ids = redis.call('LPOP', KEYS[1], ARGV[1])
-local taken = {}
-for _, id in ipairs(ids or {}) do
-  local payload = redis.call('HGET', KEYS[2], id)
-  if payload then
-    redis.call('SADD', KEYS[3], id)
-    redis.call('HINCRBY', KEYS[4], id, 1)
-    taken[#taken + 1] = id
-    taken[#taken + 1] = payload
+-- Takes messages off queues, the first queue first, and notes that they are with this worker. Of each queue those whose
+-- time has come go before the ready ones. A bell is silenced only when there is nothing left that it could ring for.
+-- KEYS: heartbeats, paused queues, then of each queue: payloads, ready, delayed, bell, held, deliveries
+-- ARGV: worker, how many at most, then the queues
+-- Returns ms until the next delayed message is due (-1: there is none), then of each message: number of its queue
+-- (from 1), id, number of this delivery, payload.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local room = tonumber(ARGV[2])
+local due_in = -1
+local answer = {due_in}
+for queue = 1, #ARGV - 2 do
+  if room == 0 then
+    break
+  end
+  local key = 2 + (queue - 1) * 6
+  local payloads, ready, delayed, bell = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
+  if redis.call('SISMEMBER', KEYS[2], ARGV[queue + 2]) == 0 then
+    local ids = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, room)
+    if #ids > 0 then
+      redis.call('ZREM', delayed, unpack(ids))
+    end
+    if #ids < room then
+      for _, id in ipairs(redis.call('LPOP', ready, room - #ids) or {}) do
+        ids[#ids + 1] = id
+      end
+    end
+    if #ids < room then
+      redis.call('DEL', bell)
+      local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+      if first[2] then
+        local wait = math.max(0, first[2] - now)
+        due_in = due_in < 0 and wait or math.min(due_in, wait)
+      end
+    end
+    if #ids > 0 then
+      local found = redis.call('HMGET', payloads, unpack(ids))
+      for i, id in ipairs(ids) do
+        if found[i] then
+          redis.call('ZADD', KEYS[key + 5], now * 1000 + i, id)
+          answer[#answer + 1] = queue
+          answer[#answer + 1] = id
+          answer[#answer + 1] = redis.call('HINCRBY', KEYS[key + 6], id, 1)
+          answer[#answer + 1] = found[i]
+          room = room - 1
+        end
+      end
+    end
   end
 end
-return taken
+if #answer > 1 then
+  -- Not at the beginning: with its memory full, Redis only lets a script add that has taken something away before.
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+end
+answer[1] = due_in
+return answer

@@ -31,6 +31,12 @@ def count(key: str, number: int) -> None:
     client.rpush(key, str(number))
 
 
+@dramatiq.actor(queue_name="urgent")
+def overtake(key: str, sent_at: float) -> None:
+    """Notes how long it waited."""
+    client.rpush(key, str(time.time() - sent_at))
+
+
 @dramatiq.actor(queue_name="probes")
 def nap(key: str, seconds: float) -> None:
     """Takes its time, then notes that it was done."""
@@ -79,7 +85,7 @@ def die(key: str) -> None:
 
 
 client = connect(settings.current())
-ACTORS = {actor.actor_name: actor for actor in (count, nap, leak, chatter, block, hold, die)}
+ACTORS = {actor.actor_name: actor for actor in (count, overtake, nap, leak, chatter, block, hold, die)}
 
 
 @click.command()
@@ -87,10 +93,11 @@ ACTORS = {actor.actor_name: actor for actor in (count, nap, leak, chatter, block
 @click.argument("arguments")
 @click.option("--times", default=1, help="How many messages.")
 def probe(actor: str, arguments: str, times: int) -> None:
-    """Send messages to a probe; ARGUMENTS is a JSON list, in which "n" stands for the message's number."""
+    """Send messages to a probe; in ARGUMENTS, a JSON list, "n" stands for the message's number, "now" for the time."""
     values = json.loads(arguments)
     for number in range(times):
-        ACTORS[actor].send(*[number if value == "n" else value for value in values])
+        fill = {"n": number, "now": time.time()}
+        ACTORS[actor].send(*[fill.get(value, value) if isinstance(value, str) else value for value in values])
 
 
 probes = Workload(name="probes", commands=lambda: (probe,))

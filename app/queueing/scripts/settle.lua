@@ -1,0 +1,70 @@
+-- Stores how messages of one queue ended, each at once with its place and its counts: a message is handled and counted,
+-- or it is still with its worker. A worker that has lost a message (the number of the delivery has gone on) changes
+-- nothing.
+-- KEYS: payloads, ready, delayed, bell, held, deliveries, dead, dead payloads, dead kinds, dead counts
+-- ARGV: of each message: id, number of the delivery, outcome, payload or '', detail, actor, bucket of the time that it
+-- waited, that time in us, bucket of the time that it ran, that time in us.
+-- Outcomes: handled; retried (detail: delay in ms); failed (detail: kind of the dead letter); continued (detail: head
+-- or tail, where the rest of the work waits), which is not counted.
+-- Returns the ids that were no longer with this worker.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lost, counts, times = {}, {}, {}
+
+local function add(sums, field, value)
+  sums[field] = (sums[field] or 0) + value
+end
+
+local function place(id, outcome, payload, detail)
+  redis.call('HDEL', KEYS[6], id)
+  if outcome == 'handled' then
+    redis.call('HDEL', KEYS[1], id)
+  elseif outcome == 'failed' then
+    redis.call('HDEL', KEYS[1], id)
+    redis.call('ZADD', KEYS[7], now, id)
+    redis.call('HSET', KEYS[8], id, payload)
+    redis.call('HSET', KEYS[9], id, detail)
+    redis.call('HINCRBY', KEYS[10], detail, 1)
+  else
+    redis.call('HSET', KEYS[1], id, payload)
+    if outcome == 'retried' then
+      redis.call('ZADD', KEYS[3], now + detail, id)
+    else
+      redis.call(detail == 'head' and 'LPUSH' or 'RPUSH', KEYS[2], id)
+    end
+    if redis.call('LLEN', KEYS[4]) < 8 then
+      redis.call('RPUSH', KEYS[4], 1)
+    end
+  end
+end
+
+for i = 1, #ARGV, 10 do
+  local id, outcome, actor = ARGV[i], ARGV[i + 2], ARGV[i + 5]
+  if redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and redis.call('ZREM', KEYS[5], id) == 1 then
+    place(id, outcome, ARGV[i + 3], ARGV[i + 4])
+    if outcome ~= 'continued' then
+      add(counts, actor .. '\t' .. outcome, 1)
+      add(times, actor .. '\twait\t' .. ARGV[i + 6], 1)
+      add(times, actor .. '\twait\tsum', ARGV[i + 7])
+      add(times, actor .. '\trun\t' .. ARGV[i + 8], 1)
+      add(times, actor .. '\trun\tsum', ARGV[i + 9])
+    end
+  else
+    lost[#lost + 1] = id
+  end
+end
+
+local function store(key, sums, seconds)
+  for field, value in pairs(sums) do
+    redis.call('HINCRBY', key, field, string.format('%.0f', value))
+  end
+  redis.call('EXPIRE', key, seconds)
+end
+
+if next(counts) then
+  store('tandem:counts:1:' .. time[1], counts, 120)
+  store('tandem:counts:60:' .. math.floor(time[1] / 60), counts, 3720)
+  store('tandem:counts:900:' .. math.floor(time[1] / 900), counts, 88200)
+  store('tandem:times:' .. math.floor(time[1] / 60), times, 3720)
+end
+return lost

@@ -1,0 +1,12 @@
+-- Takes one message, wherever it waits, and notes that it is with this worker.
+-- KEYS: heartbeats, payloads, ready, delayed, bell, held, deliveries
+-- ARGV: worker, id
+-- Returns the number of the delivery and the payload, or nothing when it does not wait.
+if redis.call('ZREM', KEYS[4], ARGV[2]) + redis.call('LREM', KEYS[3], 1, ARGV[2]) == 0 then
+  return {}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZADD', KEYS[6], now * 1000, ARGV[2])
+return {redis.call('HINCRBY', KEYS[7], ARGV[2], 1), redis.call('HGET', KEYS[2], ARGV[2])}
