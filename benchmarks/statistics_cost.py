@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""What the statistics cost: throughput of one worker process with and without them, in turn.
+
+Usage: benchmarks/statistics_cost.py [--messages 20000] [--runs 5]
+Needs a Docker engine and the image tandem:test, which `bin/test integration` builds. Python 3.11 or newer, no other
+packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+from pathlib import Path
+
+IMAGE = "tandem:test"
+PROGRAM = (Path(__file__).parent / "inside/noop.py").read_text()
+
+
+def docker(*arguments: str, text: str | None = None) -> str:
+    """Output of a docker command that has to succeed."""
+    done = subprocess.run(["docker", *arguments], input=text, check=True, capture_output=True, text=True)  # noqa: S603, S607
+    return done.stdout.strip()
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    container = docker("run", "--detach", "--env=PROGRAMS=redis", IMAGE)
+    rates: dict[str, list[float]] = {"uncounted": [], "whole": []}
+    try:
+        for number in range(options.runs):
+            for variant, seen in rates.items():
+                arguments = (str(options.messages), "8", variant)
+                seen.append(float(docker("exec", "-i", container, "python", "-", *arguments, text=PROGRAM)))
+                print(f"run {number + 1}  {variant:<10} {seen[-1]:7.0f} messages/s", flush=True)
+    finally:
+        docker("rm", "--force", "--volumes", container)
+    ratio = statistics.median(rates["whole"]) / statistics.median(rates["uncounted"])
+    print(f"with statistics {ratio:.1%} of the throughput without (medians of {options.runs})")
+
+
+if __name__ == "__main__":
+    main()
