@@ -36,6 +36,17 @@ def connect(settings: Settings, *, decode: bool = False) -> redis.Redis:
     )
 
 
+def text(answer: bytes | str) -> str:
+    """A name out of Redis, whether its client decodes or not; bytes that are no UTF-8 stay visible as `\\x…`."""
+    return answer if isinstance(answer, str) else answer.decode(errors="backslashreplace")
+
+
+def clock(client: redis.Redis) -> float:
+    """Redis's own time in seconds since 1970: the one clock that all containers share."""
+    seconds, microseconds = client.time()
+    return seconds + microseconds / 1e6
+
+
 def _has_redis(settings: Settings) -> bool:
     return settings.redis_url is not None or Path(EMBEDDED_REDIS_URL.removeprefix("unix://")).exists()
 
