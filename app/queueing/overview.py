@@ -1,4 +1,4 @@
-"""What lies in the queues and who works on it: a few cheap commands for each queue, however long it is."""
+"""What lies in the queues, who works on it and how that went: a few cheap commands, however long the queues are."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import redis
 
-from app.queueing import keys
+from app.queueing import keys, statistics
 from app.queueing.connection import clock, text
+from app.queueing.statistics import DAY, HOUR, MINUTE, Counts, Spread, Times
 
 # A worker of whom nothing was heard for so many seconds is lost: another one brings back what it held.
 LOST_SECONDS = 60.0
@@ -67,6 +68,18 @@ class WorkerState:
     running: tuple[RunningMessage, ...]
 
 
+@dataclass(frozen=True)
+class ActorState:
+    """How the messages of an actor ended in the last minute, hour and day, and what they took in the last hour."""
+
+    name: str
+    minute: Counts
+    hour: Counts
+    day: Counts
+    wait: Spread
+    run: Spread
+
+
 def queues(client: redis.Redis, declared: Iterable[str] = ()) -> list[QueueState]:
     """Every queue that was ever used, and those of `declared` as well, by name. Raises redis.RedisError.
 
@@ -91,6 +104,25 @@ def workers(client: redis.Redis) -> list[WorkerState]:
     now = clock(client)
     signs = {text(name): json.loads(sign) for name, sign in client.hgetall(keys.WORKERS).items()}
     return [_worker(name, sign, now) for name, sign in sorted(signs.items())]
+
+
+def actors(client: redis.Redis) -> list[ActorState]:
+    """Every actor of whom a message ended in the last day, by name. Raises redis.RedisError."""
+    now = clock(client)
+    # The short ones first: what ends in between is then in the longer ones as well, never the other way round.
+    minute, hour, day = (statistics.window(client, seconds, now) for seconds in (MINUTE, HOUR, DAY))
+    times = statistics.times(client, now)
+    return [
+        ActorState(
+            name,
+            minute=minute.get(name, Counts()),
+            hour=hour.get(name, Counts()),
+            day=day.get(name, Counts()),
+            wait=times.get(name, Times()).wait,
+            run=times.get(name, Times()).run,
+        )
+        for name in sorted(day)
+    ]
 
 
 def _ask(pipeline: Any, queue: str, holders: list[str]) -> None:
@@ -128,13 +160,13 @@ def _queue(name: str, row: list[Any], sent: float, now: float) -> QueueState:
         delayed=delayed,
         failed=failed,
         paused=bool(paused),
-        oldest_seconds=max(0.0, now - sent),
-        overdue_seconds=max(0.0, now - due),
+        oldest_seconds=_rounded(now - sent),
+        overdue_seconds=_rounded(now - due),
     )
 
 
 def _worker(name: str, sign: dict[str, Any], now: float) -> WorkerState:
-    silent = max(0.0, now - sign["time"])
+    silent = _rounded(now - sign["time"])
     return WorkerState(
         name=name,
         state=sign["state"],
@@ -142,7 +174,7 @@ def _worker(name: str, sign: dict[str, Any], now: float) -> WorkerState:
         silent_seconds=silent,
         pid=sign["pid"],
         # By the worker's own clock, as its sign is.
-        uptime_seconds=sign["time"] - sign["started"],
+        uptime_seconds=_rounded(sign["time"] - sign["started"]),
         threads=sign["threads"],
         queues=tuple(sign["queues"]),
         ended=sign["ended"],
@@ -152,3 +184,8 @@ def _worker(name: str, sign: dict[str, Any], now: float) -> WorkerState:
             for message in sign["running"]
         ),
     )
+
+
+def _rounded(seconds: float) -> float:
+    """To the millisecond, and 0 where the clocks of two hosts say that it is still to come."""
+    return round(max(0.0, seconds), 3)

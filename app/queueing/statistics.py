@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Spread:
-    """How long `count` messages took: the mean is exact, p95_ms as exact as `percentile`."""
+    """How long `count` messages took: the mean is exact to the microsecond, p95_ms as exact as `percentile`."""
 
     count: int = 0
     mean_ms: float = 0.0
@@ -137,4 +137,4 @@ def _spread(parts: Mapping[str, int]) -> Spread:
     count = sum(histogram.values())
     if not count:
         return Spread()
-    return Spread(count, mean_ms=parts["sum"] / count / 1000, p95_ms=percentile(histogram, 95))
+    return Spread(count, mean_ms=round(parts["sum"] / count / 1000, 3), p95_ms=round(percentile(histogram, 95), 3))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
 import redis
 from fakeredis import FakeRedis
 
-from app.queueing import keys, overview
+from app.queueing import keys, overview, statistics
 from app.queueing.overview import QueueState, RunningMessage
+from app.queueing.statistics import Counts
 from tests.unit import written
 
 WORKER = "host:worker_00"
@@ -41,6 +44,34 @@ def test_every_message_is_counted_where_it_is(client: redis.Redis) -> None:
     mail, default = found["mail"], found["default"]
     assert (mail.ready, mail.in_flight, mail.delayed, mail.failed) == (3, 4, 5, 1)
     assert (default.ready, default.in_flight, default.delayed, default.failed) == (0, 1, 0, 0)
+
+
+def test_a_message_that_moves_meanwhile_is_counted_once(client: redis.Redis) -> None:
+    written.ready(client, "mail", "a")
+    written.held(client, "mail", WORKER, "b")
+    over = threading.Event()
+
+    def move() -> None:
+        ready, held = keys.ready("mail"), keys.held(WORKER, "mail")
+        while not over.is_set():
+            with client.pipeline(transaction=True) as take:
+                take.lpop(ready)
+                take.sadd(held, "a")
+                take.execute()
+            with client.pipeline(transaction=True) as give_back:
+                give_back.srem(held, "a")
+                give_back.rpush(ready, "a")
+                give_back.execute()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        seen = {queue.ready + queue.in_flight for _ in range(200) for queue in overview.queues(client)}
+    finally:
+        over.set()
+        mover.join()
+
+    assert seen == {2}
 
 
 def test_before_anything_was_sent_there_are_no_queues(client: redis.Redis) -> None:
@@ -155,3 +186,36 @@ def test_without_workers_there_are_none(client: redis.Redis) -> None:
     written.held(client, "mail", "one that only sends", "a")
 
     assert overview.workers(client) == []
+
+
+def test_an_actor_is_told_while_the_last_of_its_messages_ended_within_a_day(client: redis.Redis) -> None:
+    now = time.time()
+    written.ended(client, "now", "handled", now, wait_ms=5, times=2)
+    written.ended(client, "half an hour ago", "retried", now - 1800)
+    written.ended(client, "yesterday", "failed", now - 80_000)
+    written.ended(client, "the day before", "failed", now - 100_000)
+
+    earlier, current, yesterday = overview.actors(client)
+
+    assert (current.name, current.minute, current.hour, current.day) == ("now", *[Counts(handled=2)] * 3)
+    assert (current.wait.count, current.wait.mean_ms) == (2, 5)
+    assert (earlier.name, earlier.minute, earlier.hour) == ("half an hour ago", Counts(), Counts(retried=1))
+    assert (yesterday.name, yesterday.hour, yesterday.day) == ("yesterday", Counts(), Counts(failed=1))
+    assert yesterday.run.count == 0
+
+
+def test_under_load_a_longer_window_never_has_less_than_a_shorter_one(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = statistics.window
+
+    def with_load(client: redis.Redis, seconds: int, now: float) -> dict[str, Counts]:
+        found = window(client, seconds, now)
+        written.ended(client, "busy", "handled", now)
+        return found
+
+    written.ended(client, "busy", "handled", time.time())
+    monkeypatch.setattr(statistics, "window", with_load)
+    (busy,) = overview.actors(client)
+
+    assert busy.minute.handled <= busy.hour.handled <= busy.day.handled
