@@ -1,0 +1,60 @@
+"""What to type next, told by what lies in the queues and who works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from app.operations.commands.display import duration, messages, visible
+from app.queueing.overview import ActorState, QueueState, WorkerState
+
+
+def advice(
+    queues: list[QueueState],
+    workers: list[WorkerState],
+    actors: list[ActorState],
+    declared_queues: Collection[str],
+    declared_actors: Collection[str],
+) -> list[str]:
+    """A line for each thing that is off, or for a start where nothing was ever sent; none when all is well."""
+    lines = [*_failed(queues), *_paused(queues), *_unserved(queues, workers, declared_queues)]
+    if not actors and all(_is_empty(queue) for queue in queues):
+        names = ", ".join(map(visible, sorted(declared_actors)))
+        lines.append(f"next: queue send ACTOR [JSON-ARGS]  (actors: {names})")
+    return lines
+
+
+def _failed(queues: list[QueueState]) -> Iterator[str]:
+    if failed := sum(queue.failed for queue in queues):
+        yield f"next: queue failed show  ({messages(failed)} failed)"
+
+
+def _paused(queues: list[QueueState]) -> Iterator[str]:
+    for queue in queues:
+        if queue.paused:
+            yield f"next: queue resume {visible(queue.name)}  (it is paused: {_waiting(queue)})"
+
+
+def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> Iterator[str]:
+    """The queues whose messages would wait for ever, because nobody looks at them."""
+    alive = [worker for worker in workers if not worker.lost]
+    served = {name for worker in alive for name in worker.queues or declared_queues}
+    for queue in queues:
+        if queue.name in served or not (queue.ready or queue.overdue_seconds):
+            continue
+        name, why = visible(queue.name), _waiting(queue)
+        if not alive:
+            yield f"next: supervisorctl start 'worker:*'  (no worker runs: {why})"
+        elif queue.name in declared_queues:
+            yield f"next: queue consume {name}, or add it to WORKER_QUEUES  (no worker serves it: {why})"
+        else:
+            yield f"next: start a worker that knows {name}  (no actor here uses it: {why})"
+
+
+def _is_empty(queue: QueueState) -> bool:
+    return not (queue.ready or queue.in_flight or queue.delayed or queue.failed)
+
+
+def _waiting(queue: QueueState) -> str:
+    if queue.overdue_seconds and not queue.ready:
+        return f"a message of {visible(queue.name)} has been due for {duration(queue.overdue_seconds)}"
+    return f"{messages(queue.ready)} of {visible(queue.name)} wait{'s' if queue.ready == 1 else ''}"
