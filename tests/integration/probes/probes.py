@@ -37,6 +37,13 @@ def overtake(key: str, sent_at: float) -> None:
     client.rpush(key, str(time.time() - sent_at))
 
 
+@dramatiq.actor(queue_name="probes", max_retries=1, retry_delay=200)
+def fail(key: str, number: int) -> None:
+    """Notes its number at each attempt and never succeeds."""
+    client.rpush(key, str(number))
+    raise RuntimeError("a probe that always fails")
+
+
 @dramatiq.actor(queue_name="probes")
 def nap(key: str, seconds: float) -> None:
     """Takes its time, then notes that it was done."""
@@ -85,19 +92,21 @@ def die(key: str) -> None:
 
 
 client = connect(settings.current())
-ACTORS = {actor.actor_name: actor for actor in (count, overtake, nap, leak, chatter, block, hold, die)}
+ACTORS = {actor.actor_name: actor for actor in (count, overtake, fail, nap, leak, chatter, block, hold, die)}
 
 
 @click.command()
 @click.argument("actor", type=click.Choice(sorted(ACTORS)))
 @click.argument("arguments")
 @click.option("--times", default=1, help="How many messages.")
-def probe(actor: str, arguments: str, times: int) -> None:
+@click.option("--delay", type=int, help="Milliseconds until they are due.")
+def probe(actor: str, arguments: str, times: int, delay: int | None) -> None:
     """Send messages to a probe; in ARGUMENTS, a JSON list, "n" stands for the message's number, "now" for the time."""
     values = json.loads(arguments)
     for number in range(times):
         fill = {"n": number, "now": time.time()}
-        ACTORS[actor].send(*[fill.get(value, value) if isinstance(value, str) else value for value in values])
+        args = [fill.get(value, value) if isinstance(value, str) else value for value in values]
+        ACTORS[actor].send_with_options(args=args, delay=delay)
 
 
 probes = Workload(name="probes", commands=lambda: (probe,))
