@@ -23,8 +23,8 @@ class QueueState:
     """The messages of a queue: numbers of them, and seconds by the clock of Redis.
 
     ready: nobody has them. in_flight: with a worker, running or about to. delayed: not due yet, retries among them.
-    failed: dead letters. oldest_seconds: since the next ready one was sent. overdue_seconds: for how long the first
-    delayed one has been due. Both are 0 when there is none.
+    failed: dead letters. oldest_seconds: since the next ready one was sent or due. overdue_seconds: for how long
+    the first delayed one has been due. Both are 0 when there is none.
     """
 
     name: str
@@ -134,11 +134,11 @@ def _ask(pipeline: Any, queue: str, holders: list[str]) -> None:
     pipeline.zcard(keys.dead(queue))
     pipeline.sismember(keys.PAUSED, queue)
     for worker in holders:
-        pipeline.scard(keys.held(worker, queue))
+        pipeline.zcard(keys.held(worker, queue))
 
 
 def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
-    """When the message with this id at the head of each queue was sent (seconds since 1970)."""
+    """Since when the message with this id at the head of each queue is ready (seconds since 1970)."""
     pipeline = client.pipeline(transaction=False)
     for queue, id_ in heads.items():
         pipeline.hget(keys.payloads(queue), id_)
@@ -146,7 +146,8 @@ def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
     for queue, payload in zip(heads, pipeline.execute(), strict=True):
         # It may have been taken by now, and anyone can send what nobody can read.
         with suppress(ValueError, TypeError, KeyError):
-            sent[queue] = json.loads(payload)["message_timestamp"] / 1000
+            message = json.loads(payload)
+            sent[queue] = max(message["message_timestamp"], message.get("options", {}).get("eta") or 0) / 1000
     return sent
 
 

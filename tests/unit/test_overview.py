@@ -56,10 +56,10 @@ def test_a_message_that_moves_meanwhile_is_counted_once(client: redis.Redis) -> 
         while not over.is_set():
             with client.pipeline(transaction=True) as take:
                 take.lpop(ready)
-                take.sadd(held, "a")
+                take.zadd(held, {"a": 1})
                 take.execute()
             with client.pipeline(transaction=True) as give_back:
-                give_back.srem(held, "a")
+                give_back.zrem(held, "a")
                 give_back.rpush(ready, "a")
                 give_back.execute()
 

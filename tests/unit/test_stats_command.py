@@ -20,16 +20,19 @@ from app.operations.commands.stats import stats
 from app.queueing import keys
 from app.queueing.activity import Activity
 from app.queueing.broker import Broker
+from app.queueing.retries import Retries
 from tests.unit import written
 
 WORKER = "3f1c9a0b12cd:worker_00"
 ID = "9183b3a9-1c1e-4a53-9a5e-3c1b2c4d5e6f"
 
+MIDDLEWARE = [Activity(time_limit=60), Retries(max_retries=3, delay=1000, multiplier=2)]
+
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> redis.Redis:
     """The Redis of a container whose workload declares the queues mail and translations."""
-    broker = Broker(FakeRedis(), worker="host:queue", middleware=[Activity(time_limit=60)])
+    broker = Broker(FakeRedis(), worker="host:queue", middleware=MIDDLEWARE)
     monkeypatch.setattr(dramatiq.broker, "global_broker", broker)
 
     @dramatiq.actor(queue_name="translations")
@@ -291,7 +294,7 @@ def test_without_redis_it_says_so_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broker = Broker(FakeRedis(server=redis_server), worker="host:queue", middleware=[Activity(time_limit=60)])
+    broker = Broker(FakeRedis(server=redis_server), worker="host:queue", middleware=MIDDLEWARE)
     monkeypatch.setattr(dramatiq.broker, "global_broker", broker)
     monkeypatch.setattr("sys.argv", ["queue", "stats"])
     redis_server.connected = False

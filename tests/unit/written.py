@@ -41,7 +41,7 @@ def held(client: redis.Redis, queue: str, worker: str, *ids: str) -> None:
     """Messages are with a worker."""
     client.sadd(keys.QUEUES, queue)
     client.zadd(keys.HEARTBEATS, {worker: time.time() * 1000})
-    client.sadd(keys.held(worker, queue), *ids)
+    client.zadd(keys.held(worker, queue), dict.fromkeys(ids, 1.0))
 
 
 def dead(client: redis.Redis, queue: str, *ids: str) -> None:
