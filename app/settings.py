@@ -29,6 +29,9 @@ from pydantic import (
 PROGRAMS = ("redis", "web", "worker", "monitor", "events")
 EMBEDDED_REDIS_URL = "unix:///run/tandem/redis.sock"
 
+# A week, in seconds.
+FAILED_RETENTION = 604_800
+
 # What a stopping worker gets beyond the time limit of its message, and supervisor beyond that (seconds).
 DRAIN_MARGIN = 5
 KILL_MARGIN = 5
@@ -129,6 +132,7 @@ class Settings(BaseModel):
     queue_transport: Literal["redis", "sync"] = _text(
         "redis", "redis or sync", "sync: messages are handled where they are sent, for development"
     )
+    failed_retention: int = _number(FAILED_RETENTION, 60, 31_536_000, "how long a dead letter is kept")
     programs: tuple[str, ...] = _text(
         PROGRAMS, f"names out of {', '.join(PROGRAMS)}, with commas between them", "what this container runs"
     )

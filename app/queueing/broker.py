@@ -18,10 +18,11 @@ from dramatiq.middleware import Callbacks, CurrentMessage, Pipelines, ShutdownNo
 from app import logs
 from app.queueing.activity import Activity
 from app.queueing.connection import connect
+from app.queueing.dead_letters import DeadLetters
 from app.queueing.delivery import Delivery
 from app.queueing.retries import Retries
 from app.queueing.time_limit import TimeLimit
-from app.settings import Settings
+from app.settings import FAILED_RETENTION, Settings
 
 # Scores of the sorted set hold more, but a message that waits for longer than a week is better a row in a database.
 MAX_DELAY_MS = 7 * 86_400_000
@@ -32,13 +33,23 @@ class Broker(dramatiq.Broker):
 
     `worker`: the name under which the messages are held that this process has taken. A successor with the same
     name brings back at once what a dead one held; no two living processes may share it.
+    `failed_retention`: how long dead letters are kept, in seconds.
     """
 
-    def __init__(self, client: redis.Redis, *, worker: str, middleware: list[dramatiq.Middleware]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        worker: str,
+        middleware: list[dramatiq.Middleware],
+        failed_retention: int = FAILED_RETENTION,
+    ) -> None:
         super().__init__(middleware=middleware)
         self.client = client
         self.worker = worker
         self.delivery = Delivery(client, worker=worker)
+        self.dead_letters = DeadLetters(client)
+        self.failed_retention = failed_retention
         self.activity = next(part for part in middleware if isinstance(part, Activity))
         self.retries = next(part for part in middleware if isinstance(part, Retries))
         self.draining = threading.Event()
@@ -119,6 +130,7 @@ def install(settings: Settings) -> Broker:
             # Last, so that its "after" runs first of all: the time limit must not interrupt what follows the actor.
             TimeLimit(time_limit=settings.message_time_limit),
         ],
+        failed_retention=settings.failed_retention,
     )
     dramatiq.set_broker(broker)
     return broker

@@ -60,7 +60,6 @@ class Delivery:
         self._give_back = self._script("give_back")
         self._alone = self._script("alone")
         self._take = self._script("take")
-        self._expire = self._script("expire")
 
     def enqueue(
         self, queue: str, id_: str, payload: bytes, delay: int | None, client: redis.Redis | None = None
@@ -178,11 +177,6 @@ class Delivery:
         """Whether no message of any queue, known here or not, is with this worker."""
         queues = cast("set[bytes]", self._redis.smembers(keys.QUEUES))
         return not any(self._redis.exists(keys.held(self.worker, queue.decode())) for queue in queues)
-
-    def expire(self, queue: str, older_than_ms: int) -> int:
-        """Forgets dead letters of a queue that are older, some at a time; tells how many."""
-        names = [keys.dead(queue), keys.dead_payloads(queue)]
-        return int(cast(int, self._expire(names, [self.now() - older_than_ms, MAX_BATCH])))
 
     def leave(self) -> None:
         """Takes this worker off the list of those that must not be silent."""

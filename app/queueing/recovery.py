@@ -20,7 +20,6 @@ class WorkerKilled(PermanentError):
 
 # A worker of whom nothing was heard for so long is lost, and its host with it: supervisor would have replaced it.
 LOST_AFTER_MS = 60_000
-DEAD_LETTERS_KEPT_MS = 7 * 86_400_000
 # A message that was with this many workers when they died is a suspect: it runs alone the next time.
 SUSPECT_DELIVERIES = 2
 # One that was delivered so often, and the last time was alone with a worker that died, becomes a dead letter.
@@ -50,8 +49,10 @@ def tidy(broker: Broker) -> None:
         lost.forget_alone()
         if lost.holds_nothing():
             lost.leave()
-    for queue in broker.get_declared_queues():
-        broker.delivery.expire(queue, DEAD_LETTERS_KEPT_MS)
+    # Those of a queue that no actor uses any more as well. dramatiq's own clean-up asks Redis for all keys.
+    kept_since = current_millis() - broker.failed_retention * 1000
+    for queue in broker.get_declared_queues() | broker.dead_letters.queues():
+        broker.dead_letters.expire(queue, kept_since)
 
 
 def _held(broker: Broker, delivery: Delivery) -> dict[str, list[Taken]]:

@@ -14,7 +14,7 @@ from fakeredis import FakeRedis
 from app.queueing.activity import Activity
 from app.queueing.broker import Broker
 from app.queueing.budget import Budget
-from app.queueing.recovery import DEAD_LETTERS_KEPT_MS, LOST_AFTER_MS, WorkerKilled, recover, tidy
+from app.queueing.recovery import LOST_AFTER_MS, WorkerKilled, recover, tidy
 from app.queueing.turns import LONGEST_WAIT, Turn
 
 told: list[tuple[str, str]] = []
@@ -241,19 +241,6 @@ def test_a_lost_worker_is_remembered_while_it_holds_messages_of_a_queue_unknown_
     later(monkeypatch, LOST_AFTER_MS + 1)
     tidy(other)
     assert redis_.zscore("dramatiq:__heartbeats__", "gone:worker_00")
-
-
-def test_dead_letters_are_forgotten_after_a_week(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
-    broker = worker(redis_)
-    send(broker, 2)
-    broker.delivery.fetch("default", 2)
-    first, second = ids(broker)
-    broker.delivery.bury("default", first, b"{}")
-    later(monkeypatch, DEAD_LETTERS_KEPT_MS // 2)
-    broker.delivery.bury("default", second, b"{}")
-    later(monkeypatch, DEAD_LETTERS_KEPT_MS + 1)
-    tidy(broker)
-    assert redis_.hkeys("dramatiq:default.XQ.msgs") == [second.encode()]
 
 
 def test_a_fetch_that_fails_costs_nothing_of_the_budget(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:

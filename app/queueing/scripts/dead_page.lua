@@ -1,0 +1,51 @@
+-- A page of dead letters behind one of them (which may be gone) in the order of death and id. Reads only.
+-- KEYS: dead letters by time, their kinds
+-- ARGV: 'up' for younger or 'down' for older ones, time and id of the one before the page, how many at most
+-- Returns id, time and kind in turn, oldest first in both directions.
+
+-- Many can die in the same millisecond, and then their ids say which come before. Byte by byte, as Redis sorts them:
+-- Lua's own < follows the locale.
+local function before(a, b)
+  for i = 1, math.min(#a, #b) do
+    if a:byte(i) ~= b:byte(i) then
+      return a:byte(i) < b:byte(i)
+    end
+  end
+  return #a < #b
+end
+
+local up = ARGV[1] == 'up'
+local low = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[2])
+local high = low + redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[2])
+while low < high do
+  local middle = math.floor((low + high) / 2)
+  local id = redis.call('ZRANGE', KEYS[1], middle, middle)[1]
+  if before(id, ARGV[3]) or (up and id == ARGV[3]) then
+    low = middle + 1
+  else
+    high = middle
+  end
+end
+
+local first, last = low, low + ARGV[4] - 1
+if not up then
+  first, last = math.max(0, low - ARGV[4]), low - 1
+end
+if last < first then
+  return {}
+end
+local found = redis.call('ZRANGE', KEYS[1], first, last, 'WITHSCORES')
+local ids, page = {}, {}
+for i = 1, #found, 2 do
+  ids[#ids + 1] = found[i]
+end
+if #ids == 0 then
+  return {}
+end
+local kinds = redis.call('HMGET', KEYS[2], unpack(ids))
+for i = 1, #ids do
+  page[#page + 1] = ids[i]
+  page[#page + 1] = found[2 * i]
+  page[#page + 1] = kinds[i]
+end
+return page

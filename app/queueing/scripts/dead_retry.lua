@@ -1,0 +1,28 @@
+-- Sends dead letters again, each only if it is still the death that was seen: a second retry finds nothing.
+-- KEYS: dead letters by time, their payloads, their kinds, counts of the kinds, queue list, payloads hash, all queues
+-- ARGV: queue, then id, time of death and new payload in turn
+-- Returns how many.
+local sent = {}
+for i = 2, #ARGV, 3 do
+  local id = ARGV[i]
+  local dead = tonumber(redis.call('ZSCORE', KEYS[1], id)) == tonumber(ARGV[i + 1])
+  -- Its new place first: Redis does not undo a script that fails, and twice is better than lost.
+  if dead and redis.call('HSETNX', KEYS[6], id, ARGV[i + 2]) == 1 then
+    sent[#sent + 1] = id
+    redis.call('RPUSH', KEYS[5], id)
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('HDEL', KEYS[2], id)
+    local kind = redis.call('HGET', KEYS[3], id)
+    if kind then
+      redis.call('HDEL', KEYS[3], id)
+      if redis.call('HINCRBY', KEYS[4], kind, -1) <= 0 then
+        redis.call('HDEL', KEYS[4], kind)
+      end
+    end
+  end
+end
+-- What was sent is ready from here on: the one place for whatever has to know of it.
+if #sent > 0 then
+  redis.call('SADD', KEYS[7], ARGV[1])
+end
+return #sent
