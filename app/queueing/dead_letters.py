@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -89,16 +89,16 @@ class DeadLetters:
         """When (ms) the last letter of each kind died. Looks no further back than it has to."""
         missing = {kind for kind in self.counts(queue) if wanted.takes(kind)}
         last: dict[Kind, float] = {}
-        for letter in self._newest_first(queue, wanted) if missing else ():
-            last.setdefault(letter.kind, letter.died)
-            missing.discard(letter.kind)
+        for letter in self._walk(queue, "down", missing.__contains__) if missing else ():
+            last[letter.kind] = letter.died
+            missing.remove(letter.kind)
             if not missing:
                 break
         return last
 
     def newest(self, queues: Iterable[str], wanted: Wanted = EVERY, *, limit: int) -> Iterator[Letter]:
         """The newest letters of these queues with their payloads, newest first, read as they are asked for."""
-        streams = [self._newest_first(queue, wanted) for queue in queues]
+        streams = [self._walk(queue, "down", wanted.takes) for queue in queues]
         merged = islice(heapq.merge(*streams, key=lambda letter: -letter.died), limit)
         for batch in _batches(merged, BATCH):
             yield from self._opened(batch)
@@ -108,8 +108,7 @@ class DeadLetters:
 
         Letters of the batches that were handed out may go meanwhile, and may come back: those died later.
         """
-        hits = (letter for letter in self._walk(queue, "up", until) if wanted.takes(letter.kind))
-        return _batches(hits, BATCH)
+        return _batches(self._walk(queue, "up", wanted.takes, until), BATCH)
 
     def find(self, queues: Iterable[str], ids: Sequence[str]) -> dict[str, Letter]:
         """The letters with these ids and their payloads; unknown ids are left out."""
@@ -149,25 +148,22 @@ class DeadLetters:
         )
         return self.remove([Letter(queue, _text(id_), died) for id_, died in old])
 
-    def _newest_first(self, queue: str, wanted: Wanted) -> Iterator[Letter]:
-        return (letter for letter in self._walk(queue, "down") if wanted.takes(letter.kind))
-
-    def _walk(self, queue: str, direction: str, until: float = math.inf) -> Iterator[Letter]:
-        """All letters from one end, page by page behind the last one seen, so it bears what others do meanwhile."""
-        behind = Letter(queue, "", -math.inf if direction == "up" else math.inf)
-        while page := self._read_page(behind, direction):
-            for letter in page:
-                if letter.died > until:
+    def _walk(
+        self, queue: str, direction: str, takes: Callable[[Kind], bool], until: float = math.inf
+    ) -> Iterator[Letter]:
+        """The letters of some kinds from one end, page by page behind the last one seen: others may change them."""
+        key_names = [keys.dead(queue), keys.dead_kinds(queue)]
+        # Made once for each kind and not for each letter: a filter looks at all of them.
+        kinds: dict[bytes | None, Kind] = {}
+        died: Any = -math.inf if direction == "up" else math.inf
+        id_ = b""
+        while page := cast("list[Any]", self._page(key_names, [direction, died, id_, PAGE])):
+            kinds |= {raw: Kind.read(_text(raw)) for raw in set(page[2::3])}
+            for id_, died, raw in zip(page[::3], page[1::3], page[2::3], strict=True):
+                if float(died) > until:
                     return
-                yield letter
-            behind = page[-1]
-
-    def _read_page(self, behind: Letter, direction: str) -> list[Letter]:
-        key_names = [keys.dead(behind.queue), keys.dead_kinds(behind.queue)]
-        answer = cast("list[Any]", self._page(key_names, [direction, behind.died, _bytes(behind.id), PAGE]))
-        rows = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
-        page = [Letter(behind.queue, _text(id_), float(died), Kind.read(_text(kind))) for id_, died, kind in rows]
-        return page if direction == "up" else page[::-1]
+                if takes(kinds[raw]):
+                    yield Letter(queue, _text(id_), float(died), kinds[raw])
 
     def _opened(self, letters: Sequence[Letter]) -> list[Letter]:
         """The same letters with their payloads."""

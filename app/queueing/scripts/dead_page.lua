@@ -1,7 +1,7 @@
 -- A page of dead letters behind one of them (which may be gone) in the order of death and id. Reads only.
 -- KEYS: dead letters by time, their kinds
 -- ARGV: 'up' for younger or 'down' for older ones, time and id of the one before the page, how many at most
--- Returns id, time and kind in turn, oldest first in both directions.
+-- Returns id, time and kind in turn, those nearest to it first.
 
 -- Many can die in the same millisecond, and then their ids say which come before. Byte by byte, as Redis sorts them:
 -- Lua's own < follows the locale.
@@ -27,14 +27,13 @@ while low < high do
   end
 end
 
-local first, last = low, low + ARGV[4] - 1
-if not up then
-  first, last = math.max(0, low - ARGV[4]), low - 1
+local found
+if up then
+  found = redis.call('ZRANGE', KEYS[1], low, low + ARGV[4] - 1, 'WITHSCORES')
+else
+  local from_the_end = redis.call('ZCARD', KEYS[1]) - low
+  found = redis.call('ZREVRANGE', KEYS[1], from_the_end, from_the_end + ARGV[4] - 1, 'WITHSCORES')
 end
-if last < first then
-  return {}
-end
-local found = redis.call('ZRANGE', KEYS[1], first, last, 'WITHSCORES')
 local ids, page = {}, {}
 for i = 1, #found, 2 do
   ids[#ids + 1] = found[i]
