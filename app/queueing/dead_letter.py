@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from dramatiq import Message
+from dramatiq.common import current_millis
 from dramatiq.errors import DecodeError
 
 # What the end of a message left in its options, and a fresh start must not find there.
@@ -114,7 +115,8 @@ class Letter:
         if self.content is None:
             return None
         options = {name: value for name, value in self.options.items() if name not in _OF_THE_END}
-        options |= {"retries": 0, "resent": self.resent + 1}
+        # It waits from now on; the time when it was sent first stays.
+        options |= {"retries": 0, "resent": self.resent + 1, "eta": current_millis()}
         return replace(self.content, queue_name=self.queue, options=options).encode()
 
 

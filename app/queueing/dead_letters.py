@@ -185,7 +185,7 @@ class DeadLetters:
 
     def _send(self, revived: Sequence[tuple[Letter, bytes]]) -> int:
         queue = revived[0][0].queue
-        key_names = [*_dead_keys(queue), keys.ready(queue), keys.payloads(queue), keys.QUEUES]
+        key_names = [*_dead_keys(queue), keys.ready(queue), keys.payloads(queue), keys.QUEUES, keys.bell(queue)]
         parts = [part for letter, payload in revived for part in (_bytes(letter.id), letter.died, payload)]
         return int(cast(int, self._retry(key_names, [queue, *parts])))
 

@@ -50,7 +50,7 @@ def tidy(broker: Broker) -> None:
         if lost.holds_nothing():
             lost.leave()
     # Those of a queue that no actor uses any more as well. dramatiq's own clean-up asks Redis for all keys.
-    kept_since = current_millis() - broker.failed_retention * 1000
+    kept_since = broker.delivery.now() - broker.failed_retention * 1000
     for queue in broker.get_declared_queues() | broker.dead_letters.queues():
         broker.dead_letters.expire(queue, kept_since)
 

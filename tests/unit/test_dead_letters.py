@@ -14,6 +14,7 @@ from app.queueing.activity import Activity
 from app.queueing.broker import Broker
 from app.queueing.dead_letter import UNKNOWN, Kind, Letter
 from app.queueing.dead_letters import DeadLetters, Retried, Wanted
+from app.queueing.retries import Retries
 from tests.unit.dead import DIED, bury, places, put, ready
 
 LATER = DIED + 10_000_000
@@ -63,6 +64,7 @@ def test_a_retried_message_begins_anew_and_keeps_its_record(client: FakeRedis, l
         "message_timestamp": DIED - 5000,
     }
     assert options.pop("attempts")[0]["message"] == "no 7"
+    assert options.pop("eta") > DIED, "what it waits from now on counts, not since it was sent first"
     assert options == {"retries": 0, "resent": 2, "attempt_count": 25, "pipe_target": "kept"}
 
 
@@ -311,7 +313,8 @@ def test_a_removed_letter_leaves_no_trace(client: FakeRedis, letters: DeadLetter
 
 
 def broker(client: FakeRedis, retention: int) -> Broker:
-    return Broker(client, worker="host:worker_00", middleware=[Activity(time_limit=60)], failed_retention=retention)
+    parts = [Activity(time_limit=60), Retries(max_retries=3, delay=1000, multiplier=2)]
+    return Broker(client, worker="host:worker_00", middleware=parts, failed_retention=retention)
 
 
 def test_dead_letters_are_forgotten_after_the_retention(client: FakeRedis) -> None:

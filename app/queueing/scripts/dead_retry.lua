@@ -1,5 +1,5 @@
 -- Sends dead letters again, each only if it is still the death that was seen: a second retry finds nothing.
--- KEYS: dead letters by time, their payloads, their kinds, counts of the kinds, queue list, payloads hash, all queues
+-- KEYS: dead letters by time, their payloads, their kinds, counts of the kinds, queue list, payloads hash, all queues, bell
 -- ARGV: queue, then id, time of death and new payload in turn
 -- Returns how many.
 local sent = {}
@@ -21,8 +21,9 @@ for i = 2, #ARGV, 3 do
     end
   end
 end
--- What was sent is ready from here on: the one place for whatever has to know of it.
 if #sent > 0 then
   redis.call('SADD', KEYS[7], ARGV[1])
+  redis.call('RPUSH', KEYS[8], 1)
+  redis.call('LTRIM', KEYS[8], -8, -1)
 end
 return #sent
