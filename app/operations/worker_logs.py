@@ -8,10 +8,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
+from app.operations import spans
 from app.operations.log_copy import FOLDER, process_of
 from app.operations.tail import Tail
 
@@ -19,8 +20,6 @@ from app.operations.tail import Tail
 LOOK_SECONDS = 0.2
 _FILE = re.compile(r"worker-(\d+)(-error)?\.log")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-_SPAN = re.compile(r"(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLOURS = (36, 33, 35, 32, 34, 96)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -43,11 +42,11 @@ def parse_since(text: str, now: datetime) -> datetime:
 
     Raises ValueError.
     """
-    if match := _SPAN.fullmatch(text):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
+        if (span := spans.parse(text)) is not None:
+            return now - span
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{text} is no time: give 30s, 10m, 2h, 1d or 2026-11-22T05:30:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -1,0 +1,172 @@
+"""`queue send`: a message as the actor takes it, or one line and nothing sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import dramatiq
+import pytest
+import redis
+from click.testing import CliRunner, Result
+from dramatiq.brokers.stub import StubBroker
+from fakeredis import FakeRedis, FakeServer
+from flask import Flask
+
+from app import cli
+from app.operations import spans
+from app.operations.commands.send import send
+from app.queueing import broker as brokers
+from app.queueing import control
+
+
+class Seen(dramatiq.Middleware):
+    def __init__(self) -> None:
+        self.messages: list[tuple[dramatiq.Message[Any], int | None]] = []
+
+    def before_enqueue(self, broker: dramatiq.Broker, message: Any, delay: int | None) -> None:
+        self.messages.append((message, delay))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+    """What was sent to a broker with one actor."""
+    seen = Seen()
+    broker: Any = StubBroker(middleware=[seen])
+    broker.client = FakeRedis()
+
+    @dramatiq.actor(broker=broker, queue_name="invoices")
+    def charge(order: int, currency: str = "EUR") -> None: ...
+
+    monkeypatch.setattr(brokers, "install", lambda _settings: broker)
+    yield seen
+
+
+def run(*arguments: str, given: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(send, arguments, input=given)
+
+
+def test_positional_and_keyword_arguments_arrive_as_they_were_given(seen: Seen) -> None:
+    assert run("charge", '[5, "USD"]').exit_code == 0
+    assert run("charge", '{"order": 6}').exit_code == 0
+
+    assert [(message.args, message.kwargs, delay) for message, delay in seen.messages] == [
+        ((5, "USD"), {}, None),
+        ((), {"order": 6}, None),
+    ]
+
+
+def test_it_says_the_id_and_what_to_type_next(seen: Seen) -> None:
+    output = run("charge", "[5]").output
+
+    id_ = seen.messages[0][0].message_id
+    assert output.splitlines() == [
+        f"sent {id_} to invoices",
+        f"next: queue stats, and if it fails: queue failed show {id_}",
+    ]
+
+
+def test_it_says_that_a_paused_queue_has_to_be_resumed(seen: Seen) -> None:
+    broker: Any = brokers.install(None)
+    control.pause(broker.client, "invoices")
+
+    assert "invoices is paused: queue resume invoices" in run("charge", "[5]").output
+
+
+@pytest.mark.parametrize(
+    ("delay", "milliseconds"), [("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("7d", 604_800_000), ("0s", 0)]
+)
+def test_a_delay_is_kept(seen: Seen, delay: str, milliseconds: int) -> None:
+    result = run("charge", "[5]", "--delay", delay)
+
+    assert [delay for _, delay in seen.messages] == [milliseconds]
+    assert f"to invoices, due in {delay}\n" in result.output
+
+
+def test_arguments_can_come_from_standard_input(seen: Seen) -> None:
+    assert run("charge", "-", given='[5, "\u20ac"]').exit_code == 0
+
+    assert seen.messages[0][0].args == (5, "\u20ac")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "no actor is called nope: known are charge"),
+        (["charge"], "charge: missing a required argument: 'order': allowed is order: int, currency: str = 'EUR'"),
+        (["charge", '["5"]'], 'charge: order: "5" is not allowed: a whole number is'),
+        (["charge", "5"], "charge: 5 is not allowed: a list of arguments is, or an object with their names"),
+        (["charge", "[5"], "charge: [5 is not JSON: Expecting ',' delimiter: line 1 column 3 (char 2)"),
+        (["charge", "[5]", "--delay", "soon"], "--delay soon is not allowed: 30s, 10m, 2h or 1d are, and at most 7d"),
+        (["charge", "[5]", "--delay", "8d"], "--delay 8d is not allowed: 30s, 10m, 2h or 1d are, and at most 7d"),
+        (["charge", "[5]", "--delay", ""], "--delay  is not allowed: 30s, 10m, 2h or 1d are, and at most 7d"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_in_one_line_and_nothing_is_sent(
+    seen: Seen, arguments: list[str], line: str
+) -> None:
+    result = run(*arguments)
+
+    assert (result.exit_code, result.output) == (1, f"Error: {line}\n")
+    assert seen.messages == []
+
+
+@pytest.mark.parametrize("given", [b'["' + b"x" * 2**20 + b'"]', b"\xff\xfe"])
+def test_bad_standard_input_is_refused_in_one_short_line(seen: Seen, given: bytes) -> None:
+    result = run("charge", "-", given=given)
+
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1 and len(result.output) < 250
+    assert seen.messages == []
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 m", "-5m", "5w", "1.5h", "1h30m", "9999999999d", "\u0665m"])
+def test_what_is_no_span_is_none(text: str) -> None:
+    assert spans.parse(text) is None
+
+
+def test_spans_are_read() -> None:
+    assert spans.parse("90m") == timedelta(hours=1, minutes=30)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["send", "translate", '["an-id"]'],
+        ["pause", "translations"],
+        ["resume", "translations"],
+        ["purge", "translations", "--force"],
+        ["stop-workers"],
+    ],
+)
+def test_a_redis_that_is_away_is_told_in_one_line(
+    application: Flask,
+    redis_server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    redis_server.connected = False
+    monkeypatch.setattr(sys, "argv", ["queue", *arguments])
+
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+
+    assert end.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: Redis does not answer: ") and captured.err.count("\n") == 1
+
+
+def test_the_command_queue_sends_to_the_actors_of_the_registry(
+    application: Flask, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["queue", "send", "translate", '["an-id"]'])
+
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+
+    assert end.value.code == 0
+    assert redis_client.llen("dramatiq:translations") == 1
