@@ -104,7 +104,7 @@ def consume(
     failure_limit: int | None,
     verbosity: int,
 ) -> None:
-    """Run one worker process on QUEUEs, or on those of WORKER_QUEUES, or on all.
+    """Run one worker process on QUEUEs, or on those of WORKER_QUEUES or WORKER_DEDICATED, or on all.
 
     It leaves with 0 when a limit is reached (0: none), after its running messages have ended.
     """
@@ -122,7 +122,7 @@ def consume(
     logs.configure(config.log_level, config.log_format, verbosity=verbosity)
     installed = broker.install(config)
     workloads.load()
-    queues = queues or config.worker_queues
+    queues = queues or config.queues_of_worker(logs.worker_number())
     unknown = set(queues) - installed.get_declared_queues()
     if unknown:
         known = ", ".join(sorted(installed.get_declared_queues()))
@@ -219,27 +219,35 @@ def config(as_json: bool, supervisor: bool) -> None:
 
 def _refuse_unknown_queues(effective: settings.Settings) -> None:
     """A worker would refuse them as well, but only when it starts, again and again."""
+    if not (effective.worker_queues or effective.worker_dedicated):
+        return
     from app import workloads
     from app.queueing import broker
 
     installed = broker.install(effective)
     workloads.load()
-    unknown = set(effective.worker_queues) - installed.get_declared_queues()
-    if unknown:
-        known = ", ".join(sorted(installed.get_declared_queues()))
-        line = f"WORKER_QUEUES={','.join(effective.worker_queues)} cannot be used: allowed are names out of {known}"
-        raise settings.SettingsError([line])
+    known = installed.get_declared_queues()
+    named = {
+        f"WORKER_QUEUES={','.join(effective.worker_queues)}": effective.worker_queues,
+        f"WORKER_DEDICATED={','.join(effective.worker_dedicated)}": effective.dedicated_queues,
+    }
+    lines = [
+        f"{setting} cannot be used: allowed are names out of {', '.join(sorted(known))}"
+        for setting, queues in named.items()
+        if set(queues) - known
+    ]
+    if lines:
+        raise settings.SettingsError(lines)
 
 
 def _print_for_supervisor(effective: settings.Settings) -> None:
     """Shell assignments for the entrypoint: supervisor has no defaults for variables in its configuration."""
-    if effective.worker_queues:
-        _refuse_unknown_queues(effective)
+    _refuse_unknown_queues(effective)
     variables = {
         "START_PROGRAMS": " ".join(effective.started_programs),
         "LOG_LEVEL": effective.log_level,
         "LOG_FORMAT": effective.log_format,
-        "WORKERS": effective.workers,
+        "WORKER_PROCESSES": effective.worker_processes,
         "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
     }
     for name, value in variables.items():

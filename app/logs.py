@@ -38,6 +38,12 @@ def process_name() -> str:
     return environ.get("SUPERVISOR_PROCESS_NAME", BY_HAND)
 
 
+def worker_number() -> int:
+    """The number of this worker process, 2 for worker_02; 0 for one that a person started."""
+    _, _, number = process_name().rpartition("_")
+    return int(number) if number.isdecimal() else 0
+
+
 def configure(
     level: str, style: Literal["text", "json"], *, verbosity: int = 0, everything_to_stderr: bool = False
 ) -> None:

@@ -35,12 +35,14 @@ FAILED_RETENTION = 604_800
 # What a stopping worker gets beyond the time limit of its message, and supervisor beyond that (seconds).
 DRAIN_MARGIN = 5
 KILL_MARGIN = 5
+MAX_WORKERS = 64
 # supervisor stops one group after the other: the stopwaitsecs of all programs but the workers.
 OTHER_GROUPS_SECONDS = 50
 
 T = TypeVar("T")
 
 _QUEUE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
+_DEDICATED = re.compile(rf"({_QUEUE_NAME.pattern})=([0-9]{{1,2}})")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 # What a Redis URL may say behind its question mark; others reach the client's constructor and break it later.
 _REDIS_OPTIONS = {"db", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
@@ -115,10 +117,15 @@ class Settings(BaseModel):
     translation_retention: int = _number(604_800, 60, 31_536_000, "how long an ended translation is kept")
     web_workers: int = _number(2, 1, 64, "gunicorn's processes")
     web_threads: int = _number(8, 1, 256, "threads of each gunicorn process")
-    workers: int = _number(2, 1, 64, "worker processes")
+    workers: int = _number(2, 1, MAX_WORKERS, "worker processes")
     worker_threads: int = _number(4, 1, 256, "threads of each worker process")
     worker_queues: tuple[str, ...] = _text(
         (), "names of queues, with commas between them, or empty for all", "the queues that are consumed"
+    )
+    worker_dedicated: tuple[str, ...] = _text(
+        (),
+        f"QUEUE=COUNT with commas between them, each queue once, each count from 1 to {MAX_WORKERS}, or empty for none",
+        "further worker processes, which serve one queue only",
     )
     worker_time_limit: int = _number(3600, 0, 31_536_000, "a worker is replaced after so long; 0: never")
     worker_memory_limit: int = _size("256M", "a worker is replaced when it has grown to this; 0: never")
@@ -142,7 +149,7 @@ class Settings(BaseModel):
     )
     log_format: Literal["text", "json"] = _text("text", "text or json", "how a log line is written")
 
-    @field_validator("worker_queues", "programs", mode="before")
+    @field_validator("worker_queues", "worker_dedicated", "programs", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -161,6 +168,14 @@ class Settings(BaseModel):
     @classmethod
     def _queue_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _require(value, all(_QUEUE_NAME.fullmatch(name) for name in value))
+
+    @field_validator("worker_dedicated")
+    @classmethod
+    def _queues_with_counts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        matches = [match for part in value if (match := _DEDICATED.fullmatch(part))]
+        queues = {match[1] for match in matches}
+        counts_fit = all(1 <= int(match[2]) <= MAX_WORKERS for match in matches)
+        return _require(value, len(queues) == len(value) and counts_fit)
 
     @field_validator("programs")
     @classmethod
@@ -205,6 +220,11 @@ class Settings(BaseModel):
                 f"messages may end, so with MESSAGE_TIME_LIMIT={self.message_time_limit} it must be at least "
                 f"{self.worker_stop_seconds + OTHER_GROUPS_SECONDS}s"
             )
+        if self.worker_processes > MAX_WORKERS:
+            raise ValueError(
+                f"WORKER_DEDICATED={','.join(self.worker_dedicated)} cannot be used: with WORKERS={self.workers} these "
+                f"are {self.worker_processes} worker processes, and at most {MAX_WORKERS} are allowed"
+            )
         if not self.started_programs:
             raise ValueError(
                 f"PROGRAMS={','.join(self.programs)} cannot be used: with a REDIS_URL no embedded Redis is started, "
@@ -237,6 +257,22 @@ class Settings(BaseModel):
         if self.queue_transport == "sync":
             left_out.add("worker")
         return tuple(name for name in PROGRAMS if name in self.programs and name not in left_out)
+
+    @property
+    def dedicated_queues(self) -> tuple[str, ...]:
+        """The queue of each dedicated worker process, in the order of their numbers."""
+        parts = [part.split("=") for part in self.worker_dedicated]
+        return tuple(queue for queue, count in parts for _ in range(int(count)))
+
+    @property
+    def worker_processes(self) -> int:
+        """How many worker processes there are with the dedicated ones."""
+        return self.workers + len(self.dedicated_queues)
+
+    def queues_of_worker(self, number: int) -> tuple[str, ...]:
+        """What the worker process with this number consumes (nothing said: all); the dedicated ones come last."""
+        dedicated = self.dedicated_queues[number - self.workers :] if number >= self.workers else ()
+        return dedicated[:1] or self.worker_queues
 
     @property
     def drain_timeout(self) -> int:

@@ -8,7 +8,7 @@ set -eu
 # One line and the end when a setting cannot be used.
 assignments=$(queue config --supervisor)
 eval "$assignments"
-export LOG_LEVEL LOG_FORMAT WORKERS WORKER_STOP_SECONDS
+export LOG_LEVEL LOG_FORMAT WORKER_PROCESSES WORKER_STOP_SECONDS
 
 # Copies, because the image's own files lie on a read-only root: these can be edited, and
 # `supervisorctl reread && supervisorctl update` takes them over.

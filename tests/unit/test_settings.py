@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from app.settings import OTHER_GROUPS_SECONDS, Settings, SettingsError, masked, parse_size, read, show_size
 
 ROOT = Path(__file__).parents[2]
+DEDICATED = "QUEUE=COUNT with commas between them, each queue once, each count from 1 to 64, or empty for none"
 
 
 def test_without_variables_every_setting_has_its_default() -> None:
@@ -42,6 +43,10 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("PROGRAMS", "web,database", "names out of redis, web, worker, monitor, events, with commas between them"),
         ("PROGRAMS", ",", "names out of redis, web, worker, monitor, events, with commas between them"),
         ("WORKER_QUEUES", "a b", "names of queues, with commas between them, or empty for all"),
+        *(
+            ("WORKER_DEDICATED", value, DEDICATED)
+            for value in ("a", "a=", "=1", "a=0", "a=65", "a=1,a=2", "a=1=2", "a=x")
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_in_one_line(name: str, value: str, allowed: str) -> None:
@@ -141,6 +146,35 @@ def test_a_container_without_redis_needs_one_elsewhere() -> None:
 def test_a_container_with_nothing_to_run_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"PROGRAMS=redis cannot be used.* nothing is left to run"):
         read({"PROGRAMS": "redis", "REDIS_URL": "redis://redis"})
+
+
+def test_dedicated_workers_come_behind_the_others_in_the_order_given() -> None:
+    settings = read({"WORKERS": "2", "WORKER_QUEUES": "mail,bulk", "WORKER_DEDICATED": "urgent=1, bulk=2"})
+
+    assert settings.worker_processes == 5
+    assert [settings.queues_of_worker(number) for number in range(6)] == [
+        ("mail", "bulk"),
+        ("mail", "bulk"),
+        ("urgent",),
+        ("bulk",),
+        ("bulk",),
+        ("mail", "bulk"),  # one more than the settings say, added by hand
+    ]
+
+
+def test_without_dedicated_workers_each_serves_all_queues() -> None:
+    assert read({"WORKERS": "3"}).worker_processes == 3
+    assert [read({}).queues_of_worker(number) for number in range(3)] == [()] * 3
+
+
+def test_dedicated_workers_count_for_the_most_that_are_allowed() -> None:
+    assert read({"WORKERS": "63", "WORKER_DEDICATED": "a=1"}).worker_processes == 64
+    with pytest.raises(SettingsError) as error:
+        read({"WORKERS": "63", "WORKER_DEDICATED": "a=1,b=1"})
+    assert error.value.lines == [
+        "WORKER_DEDICATED=a=1,b=1 cannot be used: with WORKERS=63 these are 65 worker processes, and at most 64 are "
+        "allowed"
+    ]
 
 
 def test_sizes_are_shown_as_they_are_written() -> None:
