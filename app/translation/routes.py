@@ -12,13 +12,21 @@ from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
 from app.translation.submit import submit
 
+# The longest form of a character in JSON is a pair of \uXXXX escapes.
+BYTES_PER_CHARACTER = 12
+BODY_OVERHEAD = 65_536
+
 _STATUS = {NotJson: 400, TooLong: 413, NotAllowed: 422}
 
 
-def _body() -> bytes:
-    """The whole body. Without a Content-Length werkzeug cuts one that is too long off instead of refusing it."""
+def _body(max_chars: int) -> bytes:
+    """The whole body, long enough for a text of `max_chars`.
+
+    Without a Content-Length werkzeug cuts one that is too long off instead of refusing it.
+    """
+    longest = request.max_content_length = max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
     body = request.get_data()
-    if request.content_length is None and len(body) >= (request.max_content_length or 0):
+    if request.content_length is None and len(body) >= longest:
         abort(413)
     return body
 
@@ -38,7 +46,7 @@ def make_blueprint(settings: Settings) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, "the content type must be application/json")
         try:
-            asked = parse(_body(), max_chars=settings.translation_max_chars)
+            asked = parse(_body(settings.translation_max_chars), max_chars=settings.translation_max_chars)
         except NotAllowed as error:
             abort(_STATUS[type(error)], str(error))
         translation = submit(asked, settings)

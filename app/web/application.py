@@ -8,9 +8,8 @@ from app import logs, settings, workloads
 from app.queueing import broker
 from app.web import health, problems
 
-# The longest form of a character in JSON is a pair of \uXXXX escapes.
-BYTES_PER_CHARACTER = 12
-BODY_OVERHEAD = 65_536
+# The longest body of a request, in bytes. A route that takes more sets request.max_content_length.
+LONGEST_BODY = 65_536
 
 
 def create_app(config: settings.Settings | None = None) -> Flask:
@@ -19,7 +18,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     logs.configure(config.log_level, config.log_format)
     broker.install(config)
     app = Flask("app.web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = config.translation_max_chars * BYTES_PER_CHARACTER + BODY_OVERHEAD
+    app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
     problems.register(app)
     loaded = workloads.load()
     health.register(app, config, loaded)

@@ -38,12 +38,7 @@ def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> F
 
     monkeypatch.setenv("OLLAMA_URL", "http://127.0.0.1:9")  # discard: nothing listens there
     settings.current.cache_clear()
-    application = create_app()
-    from app.translation import actors
-
-    actors.store.cache_clear()
-    actors.ollama.cache_clear()
-    return application
+    return create_app()
 
 
 @pytest.fixture

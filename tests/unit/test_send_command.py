@@ -9,13 +9,12 @@ from typing import Any
 
 import dramatiq
 import pytest
-import redis
 from click.testing import CliRunner, Result
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from fakeredis import FakeRedis, FakeServer
-from flask import Flask
 
-from app import cli
+from app import cli, workloads
 from app.operations import spans
 from app.operations.commands.send import send
 from app.queueing import broker as brokers
@@ -131,42 +130,59 @@ def test_spans_are_read() -> None:
     assert spans.parse("90m") == timedelta(hours=1, minutes=30)
 
 
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def registered(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRedis]:
+    """The Redis of a broker that the whole command `queue` works on."""
+    with FakeRedis(server=server) as client:
+        broker = RedisBroker(client=client)
+
+        @dramatiq.actor(broker=broker, queue_name="invoices")
+        def charge(order: int) -> None: ...
+
+        monkeypatch.setattr(brokers, "install", lambda _settings: broker)
+        monkeypatch.setattr(workloads, "load", tuple)
+        yield client
+
+
+def queue(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["queue", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["send", "translate", '["an-id"]'],
-        ["pause", "translations"],
-        ["resume", "translations"],
-        ["purge", "translations", "--force"],
+        ["send", "charge", "[5]"],
+        ["pause", "invoices"],
+        ["resume", "invoices"],
+        ["purge", "invoices", "--force"],
         ["stop-workers"],
     ],
 )
 def test_a_redis_that_is_away_is_told_in_one_line(
-    application: Flask,
-    redis_server: FakeServer,
+    registered: FakeRedis,
+    server: FakeServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
 ) -> None:
-    redis_server.connected = False
-    monkeypatch.setattr(sys, "argv", ["queue", *arguments])
+    server.connected = False
 
-    with pytest.raises(SystemExit) as end:
-        cli.main()
+    assert queue(monkeypatch, *arguments) == 1
 
-    assert end.value.code == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("Error: Redis does not answer: ") and captured.err.count("\n") == 1
 
 
-def test_the_command_queue_sends_to_the_actors_of_the_registry(
-    application: Flask, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["queue", "send", "translate", '["an-id"]'])
+def test_a_message_is_ready_once_it_was_sent(registered: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert queue(monkeypatch, "send", "charge", "[5]") == 0
 
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-
-    assert end.value.code == 0
-    assert redis_client.llen("dramatiq:translations") == 1
+    assert registered.llen("dramatiq:invoices") == 1

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 import redis
 from fakeredis import FakeServer
+from flask import Flask
 from flask.testing import FlaskClient
 
 GOOD = {"text": "Good morning.", "source": "en", "target": "es"}
+
+
+@pytest.fixture(autouse=True)
+def own_connections(application: Flask) -> None:
+    """The store and the client of Ollama as this test's settings say."""
+    from app.translation import actors
+
+    actors.store.cache_clear()
+    actors.ollama.cache_clear()
 
 
 def test_an_accepted_translation_is_stored_and_queued(client: FlaskClient, redis_client: redis.Redis) -> None:
