@@ -8,5 +8,6 @@ from app.queueing.workload import Workload
 def load() -> tuple[Workload, ...]:
     """All workloads, their actors declared on the broker that is installed when this is called."""
     from app.translation.workload import translation
+    from app.webhooks import webhooks
 
-    return (translation,)
+    return (translation, webhooks)
