@@ -19,7 +19,7 @@ LONGEST_DELAY = timedelta(days=7)
 @click.command()
 @click.argument("actor_name", metavar="ACTOR")
 @click.argument("json_text", metavar="[JSON]", default="[]")
-@click.option("--delay", "delay_text", metavar="SPAN", help=f"Not before {spans.ALLOWED} have passed; 7d at most.")
+@click.option("--delay", "delay_text", metavar="SPAN", help=f"Not before this has passed: {spans.ALLOWED}; 7d at most.")
 def send(actor_name: str, json_text: str, delay_text: str | None) -> None:
     """Send a message to ACTOR.
 
