@@ -35,9 +35,12 @@ for queue = 1, #ARGV - 2 do
     end
     if #ids > 0 then
       local found = redis.call('HMGET', payloads, unpack(ids))
+      -- Behind those of this very millisecond, too.
+      local newest = redis.call('ZRANGE', KEYS[key + 5], -1, -1, 'WITHSCORES')[2]
+      local since = math.max(now * 1000, tonumber(newest or 0))
       for i, id in ipairs(ids) do
         if found[i] then
-          redis.call('ZADD', KEYS[key + 5], now * 1000 + i, id)
+          redis.call('ZADD', KEYS[key + 5], since + i, id)
           answer[#answer + 1] = queue
           answer[#answer + 1] = id
           answer[#answer + 1] = redis.call('HINCRBY', KEYS[key + 6], id, 1)

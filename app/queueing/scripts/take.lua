@@ -8,5 +8,6 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZADD', KEYS[6], now * 1000, ARGV[2])
+local newest = redis.call('ZRANGE', KEYS[6], -1, -1, 'WITHSCORES')[2]
+redis.call('ZADD', KEYS[6], math.max(now * 1000, tonumber(newest or 0)) + 1, ARGV[2])
 return {redis.call('HINCRBY', KEYS[7], ARGV[2], 1), redis.call('HGET', KEYS[2], ARGV[2])}
