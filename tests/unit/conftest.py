@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import settings
+from tests.unit.engine import Clock, new_redis
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,20 @@ def redis_client(redis_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> I
     with FakeRedis(server=redis_server, decode_responses=True) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def redis_() -> FakeRedis:
+    """One of the test's own, with nothing in it."""
+    return new_redis()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Rules the time of everything in this test."""
+    clock = Clock()
+    clock.rule(monkeypatch)
+    return clock
 
 
 @pytest.fixture

@@ -1,0 +1,147 @@
+"""What the tests of the queue share: a clock that stands, workers on one Redis, and where each message is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+import dramatiq
+import pytest
+import redis
+from dramatiq.middleware import CurrentMessage
+from fakeredis import FakeRedis, FakeServer
+
+from app.queueing import keys
+from app.queueing.activity import Activity
+from app.queueing.broker import Broker
+from app.queueing.delivery import Outcome, Result, Taken
+from app.queueing.retries import Retries
+
+FIRST = "host:worker_00"
+SECOND = "host:worker_01"
+
+
+class Clock:
+    """In place of time.time, for Redis as well; it stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.25
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+    def rule(self, patch: pytest.MonkeyPatch) -> None:
+        """Everyone's time is this clock's from now on."""
+        patch.setattr("time.time", self)
+        patch.setattr("dramatiq.common.time", self)
+
+    @property
+    def milliseconds(self) -> int:
+        return int(self.now * 1000)
+
+
+def new_redis() -> FakeRedis:
+    """A Redis of one's own."""
+    return FakeRedis(server=FakeServer())
+
+
+def broker_on(client: redis.Redis, name: str = FIRST, *more: dramatiq.Middleware, max_retries: int = 3) -> Broker:
+    """A worker's broker without any actors, as `install` makes it but for the time limit."""
+    policy = Retries(max_retries=max_retries, delay=1000, multiplier=2)
+    return Broker(client, worker=name, middleware=[Activity(time_limit=60), CurrentMessage(), policy, *more])
+
+
+def send(broker: Broker, *ids: str, actor: str = "work", queue: str = "default") -> None:
+    """Sends messages whose id is their only argument as well."""
+    for id_ in ids:
+        broker.enqueue(dramatiq.Message(queue, actor, (id_,), {}, {}, message_id=id_))
+
+
+def outcome(taken: Taken, result: Result, **more: Any) -> Outcome:
+    """One that settle takes, with the detail that its result needs."""
+    details: dict[str, str] = {"retried": "1000", "failed": "work\tError", "continued": "tail"}
+    return Outcome(taken, result, **{"actor": "work", "payload": b"new", "detail": details.get(result, ""), **more})
+
+
+def ids(messages: list[Taken]) -> list[str]:
+    return [taken.id for taken in messages]
+
+
+def waiting(client: redis.Redis, queue: str = "default") -> list[str]:
+    """The ids of the ready messages, next one first."""
+    return [id_.decode() for id_ in cast("list[bytes]", client.lrange(keys.ready(queue), 0, -1))]
+
+
+def places(client: redis.Redis) -> dict[str, str]:
+    """Where each message is: ready, delayed, dead, or the name of the worker that has it.
+
+    Fails unless each is in exactly one place, with its payload, and nothing is left over of those that are gone.
+    """
+    store: Any = client
+    names = {name.decode() for name in store.scan_iter(count=1000)}
+    found: dict[str, list[str]] = {}
+    known = {keys.HEARTBEATS, keys.QUEUES, keys.PAUSED, keys.WORKERS, keys.STOPS}
+    for queue in [name.decode() for name in store.smembers(keys.QUEUES)]:
+        alive: set[bytes] = set()
+
+        def see(place: str, members: list[bytes], alive: set[bytes] = alive) -> None:
+            alive.update(members)
+            for member in members:
+                found.setdefault(member.decode(), []).append(place)
+
+        dead = store.zrange(keys.dead(queue), 0, -1)
+        see("ready", store.lrange(keys.ready(queue), 0, -1))
+        see("delayed", store.zrange(keys.delayed(queue), 0, -1))
+        for name in names:
+            if name.startswith("dramatiq:__acks__.") and name.endswith(f".{queue}"):
+                see(name.removeprefix("dramatiq:__acks__.").removesuffix(f".{queue}"), store.zrange(name, 0, -1))
+                known.add(name)
+        assert set(store.hkeys(keys.payloads(queue))) == alive
+        assert set(store.hkeys(keys.deliveries(queue))) <= alive
+        see("dead", dead)
+        assert set(store.hkeys(keys.dead_payloads(queue))) == set(dead)
+        kinds = store.hgetall(keys.dead_kinds(queue))
+        assert set(kinds) == set(dead)
+        counts = store.hgetall(keys.dead_counts(queue))
+        assert {kind: int(count) for kind, count in counts.items()} == Counter(kinds.values())
+        known |= {
+            name(queue)
+            for name in (
+                keys.ready,
+                keys.payloads,
+                keys.delayed,
+                keys.deliveries,
+                keys.bell,
+                keys.dead,
+                keys.dead_payloads,
+                keys.dead_kinds,
+                keys.dead_counts,
+            )
+        }
+    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:")
+    assert not {name for name in names - known if not name.startswith(passing)}
+    assert not {id_: where for id_, where in found.items() if len(where) > 1}
+    return {id_: where for id_, (where,) in found.items()}
+
+
+def counted(client: redis.Redis, step: int) -> dict[str, int]:
+    """How many messages ended how, `actor result` -> count, over all stretches of so many seconds."""
+    store: Any = client
+    total: Counter[str] = Counter()
+    for name in store.scan_iter(match=f"tandem:counts:{step}:*", count=1000):
+        for field, count in store.hgetall(name).items():
+            total[field.decode().replace("\t", " ")] += int(count)
+    return dict(total)
+
+
+def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Waits until the condition holds; fails when it does not within so long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.001)
