@@ -46,38 +46,45 @@ class Runner:
         except ActorNotFound as error:
             return self._broker.retries.failed(taken, message, error, {}, worker)
         exception = self._attempt(actor, message)
-        # A reference to the exception in the message keeps its frames, and all that they hold.
-        message.clear_exception()
-        if exception is None:
-            return Outcome(taken, "handled", message.actor_name)
-        if isinstance(exception, (Continue, Shutdown)):
-            return retries.continued(taken, message, leaving=self._broker.draining.is_set())
-        return self._broker.retries.failed(taken, message, exception, actor.options, worker)
+        try:
+            if exception is None:
+                return Outcome(taken, "handled", message.actor_name)
+            if isinstance(exception, (Continue, Shutdown)):
+                return retries.continued(taken, message, leaving=self._broker.draining.is_set())
+            return self._broker.retries.failed(taken, message, exception, actor.options, worker)
+        finally:
+            # An exception keeps its frames and all that they hold, and they lead back to here: a circle that would last
+            # until the garbage collector comes.
+            message.clear_exception()
+            del exception
 
     def _attempt(self, actor: Any, message: Any) -> BaseException | None:
         """What the actor raised, or None; a message that is skipped on purpose counts as handled."""
+        ended: tuple[str, dict[str, Any]] | None = None
+        while True:
+            try:
+                ended = ended or self._call(actor, message)
+                signal, how = ended
+                self._broker.emit_after(signal, message, **how)
+                # Not kept in `how`, see _outcome.
+                return how.pop("exception", None)
+            except Interrupt as interrupt:
+                # The time limit came while what the actor had raised was looked at, or after the actor's end. Being
+                # taken away is the first "after" of all, so it comes once.
+                logger.debug("the interruption came late")
+                ended = ended or ("process_message", {"exception": interrupt})
+
+    def _call(self, actor: Any, message: Any) -> tuple[str, dict[str, Any]]:
+        """The signal to emit after the actor, and what goes with it."""
         try:
             self._broker.emit_before("process_message", message)
             result = actor(*message.args, **message.kwargs) if not message.failed else None
         except SkipMessage:
             logger.info("skipped")
-            self._after("skip_message", message)
-            return None
+            return "skip_message", {}
         except BaseException as error:
             message.stuff_exception(error)
             if not isinstance(error, (ExpectedError, Retry, Shutdown, actor.options.get("throws") or ())):
                 logger.error("failed", exc_info=error)
-            self._after("process_message", message, exception=error)
-            return error
-        self._after("process_message", message, result=result)
-        return None
-
-    def _after(self, signal: str, message: Any, **how: Any) -> None:
-        while True:
-            try:
-                self._broker.emit_after(signal, message, **how)
-                return
-            except Interrupt:
-                # The time limit came in the moment when the actor had ended by itself. It was taken away first of
-                # all, so it comes once.
-                logger.debug("the interruption came too late")
+            return "process_message", {"exception": error}
+        return "process_message", {"result": result}

@@ -1,0 +1,230 @@
+"""How a message ended, whatever its actor did, and what the log says of it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import dramatiq
+import pytest
+from dramatiq.middleware import SkipMessage, TimeLimitExceeded
+from fakeredis import FakeRedis
+
+from app.queueing.broker import Broker
+from app.queueing.delivery import Outcome
+from app.queueing.errors import Continue, ExpectedError
+from app.queueing.runner import Runner
+from tests.unit.engine import Clock, broker_on, send
+
+
+def run(broker: Broker, act: Callable[[str], Any] | None = None, **options: Any) -> Outcome:
+    """The outcome of one message of an actor that does this."""
+    if act:
+        dramatiq.actor(broker=broker, actor_name="work", **options)(act)
+    send(broker, "a")
+    ((taken,), _) = broker.delivery.fetch(("default",), 1)
+    return Runner(broker).run(taken)
+
+
+class Late(dramatiq.Middleware):
+    """The time limit comes when the actor has ended already."""
+
+    def __init__(self) -> None:
+        self.came = 0
+
+    def after_process_message(self, *_: Any, **__: Any) -> None:
+        self.came += 1
+        if self.came == 1:
+            raise TimeLimitExceeded
+
+
+class Ends(dramatiq.Middleware):
+    """Notes what the middleware is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def after_process_message(self, *_: Any, result: object = None, exception: BaseException | None = None) -> None:
+        self.seen.append(exception or result)
+
+    def after_skip_message(self, *_: Any) -> None:
+        self.seen.append("skipped")
+
+
+def test_a_message_is_handled_when_its_actor_returns(redis_: FakeRedis) -> None:
+    ends = Ends()
+    broker = broker_on(redis_, "w", ends)
+    ended = run(broker, lambda name: name + "!")
+    assert (ended.result, ended.actor, ended.taken.id) == ("handled", "work", "a")
+    assert ends.seen == ["a!"]
+    assert broker.activity.ended == 1 and broker.activity.running() == []
+
+
+def test_how_long_it_waited_and_ran_is_told(redis_: FakeRedis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = broker_on(redis_)
+    ticks = 0.0
+    monkeypatch.setattr("app.queueing.runner.time.monotonic", lambda: ticks)
+
+    def act(_: str) -> None:
+        nonlocal ticks
+        ticks += 3
+
+    dramatiq.actor(broker=broker, actor_name="work")(act)
+    send(broker, "a")
+    clock.forward(2)
+    ((taken,), _) = broker.delivery.fetch(("default",), 1)
+    ended = Runner(broker).run(taken)
+    assert (round(ended.waited, 3), ended.ran) == (2, 3)
+
+
+def test_a_delayed_message_waits_from_when_it_is_due(redis_: FakeRedis, clock: Clock) -> None:
+    broker = broker_on(redis_)
+    dramatiq.actor(broker=broker, actor_name="work")(lambda: None)
+    broker.enqueue(broker.get_actor("work").message(), delay=60_000)
+    clock.forward(61)
+    ((taken,), _) = broker.delivery.fetch(("default",), 1)
+    assert round(Runner(broker).run(taken).waited, 3) == 1
+
+
+def test_a_message_that_is_skipped_counts_as_handled(redis_: FakeRedis) -> None:
+    def act(_: str) -> None:
+        raise SkipMessage
+
+    ends = Ends()
+    broker = broker_on(redis_, "w", ends)
+    assert run(broker, act).result == "handled"
+    assert ends.seen == ["skipped"]
+    assert broker.activity.ended == 1 and broker.activity.running() == []
+
+
+def test_an_interruption_after_the_end_is_swallowed_once(redis_: FakeRedis) -> None:
+    late, ends = Late(), Ends()
+    broker = broker_on(redis_, "w", ends, late)
+    assert run(broker, lambda _: 7).result == "handled"
+    assert late.came == 2 and ends.seen == [7]
+    assert broker.activity.ended == 1 and broker.activity.running() == []
+
+
+def test_an_interruption_while_an_error_is_logged_ends_the_attempt_and_nothing_else(
+    redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(_: str) -> None:
+        raise ValueError("no")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise TimeLimitExceeded
+
+    ends = Ends()
+    broker = broker_on(redis_, "w", ends)
+    monkeypatch.setattr("app.queueing.runner.logger.error", interrupt)
+    ended = run(broker, act)
+    assert ended.result == "retried"
+    assert [type(error) for error in ends.seen] == [TimeLimitExceeded]
+    assert broker.activity.ended == 1 and broker.activity.running() == []
+
+
+@pytest.mark.parametrize(("leaving", "place"), [(False, "tail"), (True, "head")])
+def test_the_rest_of_a_message_goes_before_all_others_when_its_worker_leaves(
+    redis_: FakeRedis, clock: Clock, leaving: bool, place: str
+) -> None:
+    def act(_: str) -> None:
+        clock.forward(5)
+        raise Continue
+
+    broker = broker_on(redis_)
+    if leaving:
+        broker.draining.set()
+    ended = run(broker, act)
+    assert (ended.result, ended.detail) == ("continued", place)
+    options = json.loads(ended.payload)["options"]
+    assert options == {"eta": clock.milliseconds}  # no attempt, and its waiting begins anew
+    assert broker.activity.failures_in_a_row == 0
+
+
+def test_an_error_keeps_nothing_of_the_actor_alive(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
+    class Big:
+        pass
+
+    seen: list[weakref.ref[Big]] = []
+
+    def act(_: str) -> None:
+        big = Big()
+        seen.append(weakref.ref(big))
+        raise ValueError("no")
+
+    gc.disable()
+    try:
+        with caplog.at_level(logging.CRITICAL, "app.queueing"):  # a record would keep it
+            run(broker_on(redis_), act)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
+# --- the log -----------------------------------------------------------------------------------------------------
+
+
+def texts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("app.queueing")]
+
+
+def test_the_log_tells_begin_and_end(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "app.queueing"):
+        run(broker_on(redis_), lambda _: None)
+    started, ended = texts(caplog)
+    assert started == "started, attempt 1"
+    assert ended.startswith("handled in 0.")
+
+
+@pytest.mark.parametrize("max_retries", [0, 1])
+def test_every_line_about_a_message_names_it(
+    redis_: FakeRedis, caplog: pytest.LogCaptureFixture, max_retries: int
+) -> None:
+    from app import logs
+
+    seen: list[object] = []
+
+    class Context(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            seen.append(logs._context.get())
+            return True
+
+    def act(_: str) -> None:
+        logging.getLogger("app.anything").warning("I say so")
+        raise ValueError("no")
+
+    context = Context()
+    caplog.handler.addFilter(context)
+    try:
+        with caplog.at_level(logging.INFO, "app"):
+            run(broker_on(redis_, max_retries=max_retries), act)
+    finally:
+        caplog.handler.removeFilter(context)
+    gave_up = "attempt 1 failed" if max_retries else "gave up after attempt 1"
+    assert [record.getMessage()[: len(gave_up)] for record in caplog.records][3] == gave_up
+    assert len(seen) == 5  # started, I say so, failed, gave up, result
+    assert {str(fields) for fields in seen} == {str({"message_id": "a", "actor": "work"})}
+    assert logs._context.get() is None
+
+
+@pytest.mark.parametrize(("error", "told"), [(ValueError("no"), True), (ExpectedError("no"), False)])
+def test_only_an_error_that_nobody_expected_is_logged_with_its_traceback(
+    redis_: FakeRedis, caplog: pytest.LogCaptureFixture, error: Exception, told: bool
+) -> None:
+    def act(_: str) -> None:
+        raise error
+
+    run(broker_on(redis_), act)
+    assert [record.exc_info is not None for record in caplog.records] == ([True, False] if told else [False])
+
+
+def test_an_error_of_throws_is_expected(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
+    def act(_: str) -> None:
+        raise KeyError("no")
+
+    assert run(broker_on(redis_), act, throws=KeyError).result == "failed"
+    assert [record.exc_info for record in caplog.records] == [None]
