@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+import dramatiq
 from dramatiq import MessageProxy
 from dramatiq.errors import ActorNotFound, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
@@ -17,6 +20,9 @@ from app.queueing.delivery import Outcome, Taken
 from app.queueing.errors import Continue, ExpectedError
 
 logger = logging.getLogger(__name__)
+
+# What lies between a worker's thread and an actor's function.
+_BETWEEN = tuple(f"{Path(file).parent}{os.sep}" for file in (__file__, dramatiq.__file__))
 
 
 class Runner:
@@ -67,7 +73,7 @@ class Runner:
                 signal, how = ended
                 self._broker.emit_after(signal, message, **how)
                 # Not kept in `how`, see _outcome.
-                return how.pop("exception", None)
+                return cast("BaseException | None", how.pop("exception", None))
             except Interrupt as interrupt:
                 # The time limit came while what the actor had raised was looked at, or after the actor's end. Being
                 # taken away is the first "after" of all, so it comes once.
@@ -84,7 +90,17 @@ class Runner:
             return "skip_message", {}
         except BaseException as error:
             message.stuff_exception(error)
+            _begin_at_actor(error)
             if not isinstance(error, (ExpectedError, Retry, Shutdown, actor.options.get("throws") or ())):
                 logger.error("failed", exc_info=error)
             return "process_message", {"exception": error}
         return "process_message", {"result": result}
+
+
+def _begin_at_actor(error: BaseException) -> None:
+    """Takes our own frames off the top of the traceback; one that never came to the actor stays whole."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_frame.f_code.co_filename.startswith(_BETWEEN):
+        traceback = traceback.tb_next
+    if traceback:
+        error.__traceback__ = traceback

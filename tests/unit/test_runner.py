@@ -21,7 +21,7 @@ from app.queueing.runner import Runner
 from tests.unit.engine import Clock, broker_on, send
 
 
-def run(broker: Broker, act: Callable[[str], Any] | None = None, **options: Any) -> Outcome:
+def run(broker: Broker, act: Callable[..., Any] | None = None, **options: Any) -> Outcome:
     """The outcome of one message of an actor that does this."""
     if act:
         dramatiq.actor(broker=broker, actor_name="work", **options)(act)
@@ -228,3 +228,29 @@ def test_an_error_of_throws_is_expected(redis_: FakeRedis, caplog: pytest.LogCap
 
     assert run(broker_on(redis_), act, throws=KeyError).result == "failed"
     assert [record.exc_info for record in caplog.records] == [None]
+
+
+def test_a_traceback_begins_at_the_actor(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
+    def act(_: str) -> None:
+        try:
+            int("x")
+        except ValueError:
+            "".index("y")
+
+    ended = run(broker_on(redis_, max_retries=0), act)
+
+    seen = json.loads(ended.payload)["options"]["traceback"]
+    (logged,) = [record.exc_text for record in caplog.records if record.exc_info]
+    for text in (seen, logged):
+        assert text and text.startswith("Traceback (most recent call last):")
+        assert "in act" in text and "substring not found" in text and "invalid literal" in text
+        assert "runner.py" not in text and "dramatiq" not in text
+
+
+def test_a_traceback_that_never_came_to_the_actor_stays_whole(redis_: FakeRedis) -> None:
+    def act() -> None: ...
+
+    ended = run(broker_on(redis_, max_retries=0), act)
+
+    seen = json.loads(ended.payload)["options"]["traceback"]
+    assert "in __call__" in seen and "takes 0 positional arguments but 1 was given" in seen
