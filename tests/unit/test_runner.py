@@ -244,7 +244,7 @@ def test_a_traceback_begins_at_the_actor(redis_: FakeRedis, caplog: pytest.LogCa
     for text in (seen, logged):
         assert text and text.startswith("Traceback (most recent call last):")
         assert "in act" in text and "substring not found" in text and "invalid literal" in text
-        assert "runner.py" not in text and "dramatiq" not in text
+        assert "queueing" not in text and "dramatiq" not in text
 
 
 def test_a_traceback_that_never_came_to_the_actor_stays_whole(redis_: FakeRedis) -> None:
