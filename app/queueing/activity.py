@@ -70,6 +70,11 @@ class Activity(Middleware):
             self.ended += 1
             self.failures_in_a_row = self.failures_in_a_row + 1 if _is_failure(exception) else 0
 
+    def count_unrun(self) -> None:
+        """Counts a message that ended without an actor: nobody can read it, or knows its actor."""
+        with self._lock:
+            self.ended += 1
+
     def after_skip_message(self, broker: Broker, message: Any) -> None:
         self.after_process_message(broker, message)
 

@@ -28,6 +28,15 @@ ATTEMPTS_KEPT = 20
 ERROR_KEPT = 2_000
 TRACEBACK_KEPT = 20_000
 
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "queue_name": str,
+    "actor_name": str,
+    "kwargs": dict,
+    "options": dict,
+    "message_id": str,
+    "message_timestamp": (int, float),
+}
+
 
 class Retries(Middleware):
     """Retries a failed message after `delay` ms, `delay * multiplier` ms and so on, each ±10 %.
@@ -68,7 +77,7 @@ class Retries(Middleware):
         delay = self._delay(exception, retries, options)
         message.options["retries"] = retries + 1
         message.options["eta"] = current_millis() + delay
-        reason = exception or type(exception).__name__
+        reason = str(exception) or type(exception).__name__
         logger.warning("attempt %d failed, again in %d ms: %s", retries + 1, delay, reason)
         return Outcome(taken, "retried", message.actor_name, message.encode(), str(delay))
 
@@ -141,9 +150,11 @@ def tell(on_failed: Callable[[Message[Any], BaseException], Any] | None, message
 def read(taken: Taken) -> Message[Any] | None:
     """The message of a payload, or None where it is none."""
     try:
-        return Message.decode(taken.payload)
+        message = Message.decode(taken.payload)
     except DecodeError:
         return None
+    # The decoder takes whatever stands in the fields.
+    return message if all(isinstance(getattr(message, name), type_) for name, type_ in _FIELDS.items()) else None
 
 
 def _now() -> str:

@@ -36,6 +36,7 @@ class Runner:
         now, began = time.time(), time.monotonic()
         message = retries.read(taken)
         if message is None:
+            self._broker.activity.count_unrun()
             return retries.unreadable(taken)
         waited = now - max(message.message_timestamp, message.options.get("eta") or 0) / 1000
         with logs.bound(message_id=message.message_id, actor=message.actor_name):
@@ -50,6 +51,7 @@ class Runner:
         try:
             actor = self._broker.get_actor(message.actor_name)
         except ActorNotFound as error:
+            self._broker.activity.count_unrun()
             return self._broker.retries.failed(taken, message, error, {}, worker)
         exception = self._attempt(actor, message)
         try:

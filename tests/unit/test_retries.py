@@ -1,161 +1,315 @@
-"""Retries: when they come, when there are none, and that none is lost while Redis is away."""
+"""Retries: when they come, when there are none, what a dead letter keeps, and who is told of it."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import dramatiq
 import pytest
 import redis
-from dramatiq import Worker
-from dramatiq.brokers.stub import StubBroker
+from dramatiq.errors import ConnectionClosed, Retry
+from fakeredis import FakeRedis
 
-from app.queueing import retries
+from app.queueing import keys, retries
+from app.queueing.broker import Broker
+from app.queueing.delivery import Outcome
 from app.queueing.errors import PermanentError
-from app.queueing.retries import Retries
+from app.queueing.runner import Runner
+from tests.unit.engine import Clock, broker_on, places, send
+
+WEEK = 7 * 24 * 3600 * 1000
 
 
-class Delays(dramatiq.Middleware):
-    """Notes each retry's delay and lets it come at once."""
+class Failing:
+    """An actor whose attempts all fail, and its messages."""
 
-    def __init__(self) -> None:
-        self.seen: list[int] = []
+    def __init__(self, client: FakeRedis, clock: Clock) -> None:
+        self.redis = client
+        self.clock = clock
+        self.error: Callable[[], BaseException] = lambda: ValueError("no")
+        self.outcomes: list[Outcome] = []
 
-    def before_enqueue(self, _broker: dramatiq.Broker, message: Any, delay: int | None) -> None:
-        if delay is not None:
-            self.seen.append(delay)
-            message.options["eta"] = 0
+    def attempts(self, max_retries: int = 3, message_options: dict[str, Any] | None = None, **options: Any) -> None:
+        """Sends one message and lets it run until it is a dead letter or was tried ten times."""
+
+        @dramatiq.actor(broker=self.broker(max_retries), **options)
+        def work() -> None:
+            raise self.error()
+
+        work.send_with_options(**(message_options or {}))
+        for _ in range(10):
+            self._attempt(work.broker)
+            if self.outcomes[-1].result == "failed":
+                break
+            self.clock.forward(float(self.outcomes[-1].detail) / 1000)
+
+    def broker(self, max_retries: int = 3) -> Broker:
+        return broker_on(self.redis, max_retries=max_retries)
+
+    def _attempt(self, broker: Any) -> None:
+        ((taken,), _) = broker.delivery.fetch(("default",), 1)
+        outcome = Runner(broker).run(taken)
+        assert broker.delivery.settle("default", [outcome]) == set()
+        self.outcomes.append(outcome)
+
+    @property
+    def delays(self) -> list[int]:
+        return [int(outcome.detail) for outcome in self.outcomes if outcome.result == "retried"]
+
+    @property
+    def letter(self) -> dict[str, Any]:
+        """The options of the only dead letter."""
+        store: Any = self.redis
+        (payload,) = store.hvals(keys.dead_payloads("default"))
+        assert list(places(self.redis).values()) == ["dead"]
+        options: dict[str, Any] = json.loads(payload)["options"]
+        return options
 
 
 @pytest.fixture
-def delays() -> Delays:
-    return Delays()
+def failing(redis_: FakeRedis, clock: Clock) -> Failing:
+    return Failing(redis_, clock)
 
 
-@pytest.fixture
-def broker(delays: Delays) -> StubBroker:
-    return StubBroker(middleware=[delays, Retries(max_retries=3, delay=1000, multiplier=2)])
+def about(delay: int, nominal: int) -> bool:
+    return 0.9 * nominal <= delay <= 1.1 * nominal
 
 
-@pytest.fixture
-def worker(broker: StubBroker) -> Iterator[Worker]:
-    worker = Worker(broker, worker_timeout=10, worker_threads=1)
-    worker.start()
-    yield worker
-    worker.stop()
+# --- when --------------------------------------------------------------------------------------------------------
 
 
-def handle(broker: StubBroker, worker: Worker, actor: Any) -> None:
-    actor.send()
-    broker.join("default", timeout=5000, fail_fast=False)
-    worker.join()
+def test_delays_grow_from_one_retry_to_the_next(failing: Failing) -> None:
+    failing.attempts()
+    assert [outcome.result for outcome in failing.outcomes] == ["retried", "retried", "retried", "failed"]
+    assert all(about(*pair) for pair in zip(failing.delays, [1000, 2000, 4000], strict=True))
 
 
-def test_delays_grow_from_one_retry_to_the_next(broker: StubBroker, worker: Worker, delays: Delays) -> None:
-    calls = []
-
-    @dramatiq.actor(broker=broker)
-    def fail() -> None:
-        calls.append(1)
-        raise ValueError("no")
-
-    handle(broker, worker, fail)
-
-    assert len(calls) == 4
-    assert len(delays.seen) == 3
-    for delay, nominal in zip(delays.seen, [1000, 2000, 4000], strict=True):
-        assert 0.9 * nominal <= delay <= 1.1 * nominal
-    assert len(broker.dead_letters) == 1
+def test_messages_that_fail_together_do_not_come_back_together(failing: Failing) -> None:
+    delays = set()
+    for _ in range(20):
+        failing.attempts(max_retries=1)
+        delays.add(failing.delays[-1])
+    assert len(delays) > 5
+    assert all(about(delay, 1000) for delay in delays)
 
 
-def test_an_actor_chooses_its_own(broker: StubBroker, worker: Worker, delays: Delays) -> None:
-    @dramatiq.actor(broker=broker, max_retries=1, retry_delay=50)
-    def fail() -> None:
-        raise ValueError("no")
-
-    handle(broker, worker, fail)
-
-    assert len(delays.seen) == 1
-    assert 45 <= delays.seen[0] <= 55
+def test_an_actor_chooses_its_own(failing: Failing) -> None:
+    failing.attempts(max_retries=9, message_options={}, retry_delay=50, retry_multiplier=10)
+    assert len(failing.delays) == 9
+    assert all(about(*pair) for pair in zip(failing.delays[:3], [50, 500, 5000], strict=True))
 
 
-def test_an_error_that_no_retry_can_mend_is_final_at_once(broker: StubBroker, worker: Worker, delays: Delays) -> None:
-    @dramatiq.actor(broker=broker)
-    def fail() -> None:
-        raise PermanentError("never")
-
-    handle(broker, worker, fail)
-
-    assert delays.seen == []
-    assert len(broker.dead_letters) == 1
+def test_a_message_chooses_before_its_actor(failing: Failing) -> None:
+    failing.attempts(message_options={"max_retries": 2, "retry_delay": 70, "retry_multiplier": 1}, retry_delay=50)
+    assert len(failing.delays) == 2
+    assert all(about(delay, 70) for delay in failing.delays)
 
 
-def test_the_actor_hears_of_the_final_failure_once(broker: StubBroker, worker: Worker) -> None:
+def test_an_actors_limit_goes_before_the_one_of_all(redis_: FakeRedis, failing: Failing) -> None:
+    broker = failing.broker()
+
+    @dramatiq.actor(broker=broker, max_retries=1)
+    def work() -> None:
+        raise ValueError
+
+    message = work.message()
+    failing.error = ValueError
+    assert work.options["max_retries"] == 1
+    broker.enqueue(message)
+    failing._attempt(broker)
+    failing.clock.forward(2)
+    failing._attempt(broker)
+    assert [outcome.result for outcome in failing.outcomes] == ["retried", "failed"]
+
+
+def test_no_retry_where_none_is_wanted(failing: Failing) -> None:
+    failing.attempts(max_retries=0)
+    assert [outcome.result for outcome in failing.outcomes] == ["failed"]
+
+
+def test_no_delay_is_longer_than_a_week(failing: Failing) -> None:
+    failing.attempts(max_retries=9, retry_delay=1000, retry_multiplier=10_000)
+    assert failing.delays[-1] == WEEK
+
+
+def test_an_error_that_no_retry_can_mend_is_final_at_once(failing: Failing) -> None:
+    failing.error = lambda: PermanentError("never")
+    failing.attempts()
+    assert failing.delays == []
+    assert failing.outcomes[0].detail == "work\tPermanentError"
+
+
+@pytest.mark.parametrize("throws", [KeyError, (KeyError, ZeroDivisionError)])
+def test_what_an_actor_throws_on_purpose_is_final_at_once(failing: Failing, throws: Any) -> None:
+    failing.error = lambda: KeyError("gone")
+    failing.attempts(throws=throws)
+    assert [outcome.result for outcome in failing.outcomes] == ["failed"]
+
+
+def test_an_actor_can_say_when(failing: Failing) -> None:
+    failing.error = lambda: Retry("later", delay=123)
+    failing.attempts(max_retries=2)
+    assert failing.delays == [123, 123]
+    assert failing.outcomes[-1].result == "failed"
+
+
+def test_an_actor_that_does_not_say_when_has_the_usual_delay(failing: Failing) -> None:
+    failing.error = lambda: Retry("later")
+    failing.attempts(max_retries=1)
+    assert about(failing.delays[0], 1000)
+
+
+# --- what is kept ------------------------------------------------------------------------------------------------
+
+
+def test_every_attempt_is_on_record(failing: Failing) -> None:
+    texts = iter(["one", "two", "three", "four"])
+    failing.error = lambda: ValueError(next(texts))
+    failing.attempts()
+
+    letter = failing.letter
+    assert [attempt["message"] for attempt in letter["attempts"]] == ["one", "two", "three", "four"]
+    assert {(attempt["worker"], attempt["error"]) for attempt in letter["attempts"]} == {
+        ("host:worker_00", "ValueError")
+    }
+    assert all(datetime.fromisoformat(attempt["at"]).tzinfo for attempt in letter["attempts"])
+    assert letter["attempt_count"] == 4
+
+
+def test_the_newest_twenty_attempts_are_kept_and_all_are_counted(failing: Failing) -> None:
+    message: Any = dramatiq.Message("default", "work", (), {}, {})
+    for number in range(25):
+        retries.note_attempt(message, ValueError("x" * 5000 if number == 24 else str(number)), "w")
+    kept = message.options["attempts"]
+    assert [attempt["message"][:5] for attempt in kept] == [*map(str, range(5, 24)), "xxxxx"]
+    assert message.options["attempt_count"] == 25
+    assert len(kept[-1]["message"]) == 2000
+
+
+def test_a_dead_letter_says_why_and_when(failing: Failing, redis_: FakeRedis) -> None:
+    failing.attempts(max_retries=1)
+    letter = failing.letter
+    assert letter["traceback"].endswith("ValueError: no\n")
+    assert datetime.fromisoformat(letter["failed_at"]).tzinfo
+    assert "eta" not in letter
+    assert redis_.hgetall(keys.dead_counts("default")) == {b"work\tValueError": b"1"}
+
+
+def test_a_traceback_keeps_its_end(failing: Failing) -> None:
+    def dig(depth: int) -> BaseException:
+        if depth:
+            return dig(depth - 1)
+        raise ValueError("y" * 30_000 + "the end")
+
+    failing.error = lambda: dig(50)
+    failing.attempts(max_retries=0)
+    assert len(failing.letter["traceback"]) == retries.TRACEBACK_KEPT
+    assert failing.letter["traceback"].endswith("the end\n")
+
+
+def test_a_message_of_an_unknown_actor_becomes_a_dead_letter(redis_: FakeRedis, failing: Failing) -> None:
+    broker = failing.broker()
+    send(broker, "a", actor="nobody")
+    failing._attempt(broker)
+    assert failing.outcomes[0].detail == "nobody\tActorNotFound"
+    assert "nobody" in failing.letter["attempts"][0]["message"]
+    assert broker.activity.ended == 1
+
+
+GOOD = json.loads(dramatiq.Message("default", "work", (), {}, {}).encode())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "garbage",
+        "",
+        "null",
+        "[]",
+        '{"args": []}',
+        json.dumps(GOOD | {"surprise": 1}),
+        json.dumps(GOOD | {"options": None}),
+        json.dumps(GOOD | {"options": []}),
+        json.dumps(GOOD | {"kwargs": None}),
+        json.dumps(GOOD | {"message_timestamp": "now"}),
+        json.dumps(GOOD | {"actor_name": None}),
+    ],
+)
+def test_what_is_no_message_becomes_a_dead_letter_as_it_is(
+    redis_: FakeRedis, failing: Failing, caplog: pytest.LogCaptureFixture, payload: str
+) -> None:
+    store: Any = redis_
+    broker = failing.broker()
+    broker.delivery.enqueue("default", "a", payload.encode(), None)
+    failing._attempt(broker)
+    assert places(redis_) == {"a": "dead"}
+    assert store.hgetall(keys.dead_payloads("default")) == {b"a": payload.encode()}
+    assert store.hgetall(keys.dead_counts("default")) == {b"?\tDecodeError": b"1"}
+    assert broker.activity.ended == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the message a of default cannot be read: it becomes a dead letter"
+    ]
+
+
+# --- who is told -------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_hears_of_the_final_failure_once_and_before_it_is_a_dead_letter(
+    redis_: FakeRedis, failing: Failing
+) -> None:
     heard = []
 
-    @dramatiq.actor(broker=broker, on_failed=lambda message, error: heard.append((message.actor_name, str(error))))
-    def fail() -> None:
-        raise ValueError("no")
+    def on_failed(message: Any, error: BaseException) -> None:
+        heard.append((message.actor_name, str(error), *places(redis_).values()))
 
-    handle(broker, worker, fail)
+    failing.attempts(on_failed=on_failed)
+    assert heard == [("work", "no", "host:worker_00")]
+    assert places(redis_) == {failing.outcomes[0].taken.id: "dead"}
 
-    assert heard == [("fail", "no")]
+
+@pytest.mark.parametrize("error", [redis.ConnectionError, redis.TimeoutError, ConnectionClosed])
+def test_it_is_told_again_while_redis_is_away(
+    failing: Failing, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(retries, "AGAIN_AFTER", (0.001, 0.002))
+    refusals = iter(range(5))
+    heard = []
+
+    def on_failed(_message: object, _error: object) -> None:
+        if next(refusals, None) is not None:
+            raise error("away")
+        heard.append(1)
+
+    failing.attempts(max_retries=0, on_failed=on_failed)
+    assert heard == [1]
+    assert failing.letter
 
 
-def test_a_message_is_a_dead_letter_even_if_the_actors_last_word_breaks(broker: StubBroker, worker: Worker) -> None:
-    def break_down(_message: object, _error: object) -> None:
+def test_a_bug_in_what_is_told_changes_nothing(failing: Failing, caplog: pytest.LogCaptureFixture) -> None:
+    def on_failed(_message: object, _error: object) -> None:
         raise RuntimeError("a bug")
 
-    @dramatiq.actor(broker=broker, max_retries=0, on_failed=break_down)
-    def fail() -> None:
-        raise ValueError("no")
-
-    handle(broker, worker, fail)
-
-    assert len(broker.dead_letters) == 1
+    failing.attempts(max_retries=0, on_failed=on_failed)
+    assert failing.letter
+    assert failing.outcomes[0].detail == "work\tValueError"
+    assert "what should be done when work fails broke" in caplog.text
 
 
-def test_a_retry_that_redis_does_not_take_is_stored_later(
-    broker: StubBroker, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retries, "STORE_AGAIN_AFTER", (0.001, 0.01))
-    calls: list[int] = []
-    refusals = iter(range(5))
-    enqueue = broker.enqueue
-
-    def refuse(message: Any, *, delay: int | None = None) -> Any:
-        if delay is not None and next(refusals, None) is not None:
-            raise redis.ConnectionError("away")
-        return enqueue(message, delay=delay)
-
-    @dramatiq.actor(broker=broker)
-    def fail_once() -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise ValueError("no")
-
-    monkeypatch.setattr(broker, "enqueue", refuse)
-    handle(broker, worker, fail_once)
-
-    assert len(calls) == 2
-    assert next(refusals, None) is None
-    assert broker.dead_letters == []
+# --- the log -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("text", "reason"), [("no such file", "no such file"), ("", "ValueError")])
 def test_the_log_tells_attempt_delay_and_reason(
-    broker: StubBroker, worker: Worker, caplog: pytest.LogCaptureFixture
+    failing: Failing, caplog: pytest.LogCaptureFixture, text: str, reason: str
 ) -> None:
-    @dramatiq.actor(broker=broker, max_retries=1, retry_delay=1)
-    def fail() -> None:
-        raise ValueError("no such file")
-
-    with caplog.at_level(logging.WARNING, "app.queueing"):
-        handle(broker, worker, fail)
-
-    texts = [record.getMessage() for record in caplog.records if record.name == "app.queueing.retries"]
-    assert texts == [
-        "attempt 1 failed, again in 1 ms: no such file",
-        "gave up after attempt 2: ValueError: no such file",
+    failing.error = lambda: ValueError(text)
+    with caplog.at_level(logging.WARNING, "app.queueing.retries"):
+        failing.attempts(max_retries=1, retry_delay=1)
+    assert [record.getMessage() for record in caplog.records if record.name == "app.queueing.retries"] == [
+        f"attempt 1 failed, again in 1 ms: {reason}",
+        f"gave up after attempt 2: ValueError: {text}",
     ]
