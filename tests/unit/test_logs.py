@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
@@ -18,7 +19,6 @@ def restored_logging() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
-    logs.unbind()
 
 
 def test_a_line_stands_in_exactly_one_stream(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,9 +38,8 @@ def test_a_text_line_names_time_level_process_and_message(
 ) -> None:
     monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "worker_00")
     logs.configure("INFO", "text")
-    logs.bind(message_id="7", actor="translate")
-    logging.getLogger("app.x").info("begins")
-    logs.unbind()
+    with logs.bound(message_id="7", actor="translate"):
+        logging.getLogger("app.x").info("begins")
     logging.getLogger("app.x").info("idle")
 
     lines = capsys.readouterr().out.splitlines()
@@ -49,13 +48,39 @@ def test_a_text_line_names_time_level_process_and_message(
     assert re.fullmatch(stamp + r" INFO    worker_00 app\.x: idle", lines[1])
 
 
+def test_fields_are_added_inside_and_end_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "text")
+    logger = logging.getLogger("app.x")
+    with logs.bound(message_id="7"):
+        with pytest.raises(ValueError), logs.bound(actor="translate", message_id="8"):
+            logger.info("inside")
+            raise ValueError
+        logger.info("outside")
+    logger.info("idle")
+
+    assert [line.split("app.x: ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        "inside [message_id=8 actor=translate]",
+        "outside [message_id=7]",
+        "idle",
+    ]
+
+
+def test_a_threads_fields_are_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "text")
+    with logs.bound(message_id="7"):
+        thread = Thread(target=lambda: logging.getLogger("app.x").info("another"))
+        thread.start()
+        thread.join()
+    assert capsys.readouterr().out.endswith("app.x: another\n")
+
+
 def test_a_json_record_holds_its_traceback_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "json")
-    logs.bind(message_id="7", actor="translate")
-    try:
-        raise ValueError("no\nsuch")
-    except ValueError:
-        logging.getLogger("app.x").exception("broke")
+    with logs.bound(message_id="7", actor="translate"):
+        try:
+            raise ValueError("no\nsuch")
+        except ValueError:
+            logging.getLogger("app.x").exception("broke")
 
     (line,) = capsys.readouterr().err.splitlines()
     record = json.loads(line)
