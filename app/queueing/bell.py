@@ -69,8 +69,8 @@ class Bell:
         heard = cast("tuple[bytes, bytes] | None", self._redis.blpop(cast(Any, self._lists), timeout=LISTEN_SECONDS))
         if heard is None:
             return
-        if self._wanted.is_set():
+        if self._wanted.is_set() and not self._over:
             self._rung.set()
         else:
-            # Busy by now: another one shall hear it.
+            # Busy by now, or leaving: another one shall hear it.
             self._redis.rpush(heard[0].decode(), 1)
