@@ -92,7 +92,10 @@ class Worker:
         self._broker.emit_before("worker_shutdown", self)
         self._bell.ring()
         self._taker.join(timeout)
-        self._give_back_waiting()
+        try:
+            self._give_back_waiting()
+        except redis.RedisError as error:
+            logger.warning("what nobody has begun stays with this worker until its successor starts: %s", error)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Waits until no message runs and all outcomes are stored, at most `seconds`; tells whether it came to that.
@@ -139,25 +142,29 @@ class Worker:
                 self._broker.draining.wait(longest)
 
     def _take_some(self) -> None:
-        room = self._room()
-        if room <= 0:
+        granted = self._budget.take(max(0, self._room()))
+        if granted:
+            taken, due_in = self._fetch(granted)
+            for one in taken:
+                self._accept(one)
+            if taken:
+                return
+            longest = IDLE_SECONDS if self._waiting.empty() else HOARD_SECONDS
+            self._bell.wait_for_messages(longest if due_in is None else min(due_in, longest))
+        else:
+            # Not for messages: what rings is for a worker that may take some.
             self._bell.wait(HOARD_SECONDS)
-            self._give_back_hoarded()
-            return
-        granted = self._budget.take(room)
+        self._give_back_hoarded()
+
+    def _fetch(self, granted: int) -> tuple[list[Taken], float | None]:
         taken: list[Taken] = []
-        due_in: float | None = None
         try:
-            if granted:
-                taken, due_in = self._delivery.fetch(self._queues, granted)
+            taken, due_in = self._delivery.fetch(self._queues, granted)
         finally:
             self._budget.put_back(granted - len(taken))
         if not self._in_order:
             self._queues = (*self._queues[1:], self._queues[0])
-        for one in taken:
-            self._accept(one)
-        if not taken:
-            self._bell.wait_for_messages(IDLE_SECONDS if due_in is None else min(due_in, IDLE_SECONDS))
+        return taken, due_in
 
     def _accept(self, taken: Taken) -> None:
         if running := self._here.get(taken.id):
@@ -180,14 +187,11 @@ class Worker:
 
     def _give_back_waiting(self) -> None:
         waiting = list(_drained(self._waiting))
-        for queue, messages in by_queue(waiting).items():
-            try:
-                self._delivery.give_back(queue, [taken.id for taken in messages])
-            except redis.RedisError as error:
-                logger.warning("messages of %s stay with this worker until its successor starts: %s", queue, error)
         for taken in waiting:
             self._here.pop(taken.id, None)
         self._budget.put_back(len(waiting))
+        for queue, messages in by_queue(waiting).items():
+            self._delivery.give_back(queue, [taken.id for taken in messages])
 
     def _return_strays(self) -> None:
         for queue in self._queues:
