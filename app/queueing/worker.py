@@ -122,7 +122,8 @@ class Worker:
 
     def _take_all(self) -> None:
         pause, longest = AGAIN_AFTER
-        whole = self._run_suspects()
+        self._run_suspects()
+        whole = True
         while not self._broker.draining.is_set():
             try:
                 if not whole:
@@ -199,21 +200,29 @@ class Worker:
             if count := self._delivery.give_back(queue, strays):
                 logger.info("gave %d messages of %s back that were taken while Redis went away", count, queue)
 
-    def _run_suspects(self) -> bool:
-        """Whether everything that is with this worker in Redis is known here: the suspects have run."""
+    def _run_suspects(self) -> None:
         for suspect in self._suspects:
-            if self._broker.draining.is_set():
-                return False
+            taken = self._deliver_alone(suspect)
+            if taken is None:
+                # The limit of messages is as many as there were suspects.
+                self._broker.activity.count_unrun()
+                continue
+            self._accept(taken)
+            while taken.id in self._here:
+                if self._broker.draining.is_set():
+                    return
+                self._bell.wait(HOARD_SECONDS)
+
+    def _deliver_alone(self, suspect: Taken) -> Taken | None:
+        pause, longest = AGAIN_AFTER
+        while not self._broker.draining.is_set():
             try:
-                taken = self._delivery.deliver_alone(suspect)
+                return self._delivery.deliver_alone(suspect)
             except redis.RedisError as error:
-                logger.warning("the other suspects run later: %s", error)
-                return False
-            if taken:
-                self._accept(taken)
-                while taken.id in self._here:
-                    self._bell.wait(HOARD_SECONDS)
-        return not self._suspects
+                logger.warning("Redis does not deliver a suspect, again in %.2f s: %s", pause, error)
+                self._broker.draining.wait(pause)
+                pause = min(pause * 2, longest)
+        return None
 
     # --- running ---------------------------------------------------------------------------------------------------
 
