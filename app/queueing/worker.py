@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeVar
 
 import redis
@@ -69,6 +69,7 @@ class Worker:
         self._waiting: SimpleQueue[Taken | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._here: dict[str, Taken] = {}
+        self._lock = Lock()
         self._mean_run = 1.0
         self._last_begun = 0.0
 
@@ -168,12 +169,14 @@ class Worker:
         return taken, due_in
 
     def _accept(self, taken: Taken) -> None:
-        if running := self._here.get(taken.id):
-            # It was thought lost and came back to where it still runs: this delivery is that one's.
+        with self._lock:
+            running = self._here.setdefault(taken.id, taken)
+            # It may have been thought lost and come back to where it still runs: this delivery is that one's.
             running.number = taken.number
-            return
-        self._here[taken.id] = taken
-        self._waiting.put(taken)
+        if running is taken:
+            self._waiting.put(taken)
+        else:
+            self._budget.put_back(1)
 
     def _room(self) -> int:
         ahead = min(MOST_AHEAD, int(self._threads * AHEAD_SECONDS / max(self._mean_run, 1e-6)))
@@ -245,6 +248,7 @@ class Worker:
     def _settle(self, queue: str, outcomes: list[Outcome]) -> None:
         pause, longest = AGAIN_AFTER
         uncertain = False
+        numbers = {outcome.taken.id: outcome.taken.number for outcome in outcomes}
         while True:
             try:
                 lost = self._delivery.settle(queue, outcomes)
@@ -256,8 +260,15 @@ class Worker:
                 )
                 time.sleep(pause)
                 pause = min(pause * 2, longest)
-        for outcome in outcomes:
-            self._here.pop(outcome.taken.id, None)
+        with self._lock:
+            # What came back meanwhile to where it still ran: its outcome is for the new delivery.
+            again = [one for one in outcomes if one.taken.id in lost and one.taken.number != numbers[one.taken.id]]
+            for outcome in outcomes:
+                if outcome not in again:
+                    self._here.pop(outcome.taken.id, None)
+        for outcome in again:
+            self._outcomes.put(outcome)
+        lost -= {outcome.taken.id for outcome in again}
         if lost and not uncertain:
             logger.warning("%d messages were no longer with this worker: %s", len(lost), ", ".join(sorted(lost)))
 
