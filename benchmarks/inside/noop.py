@@ -37,7 +37,7 @@ def without_counts(script: str) -> str:
 
 if variant == "uncounted":
     settle = installed.delivery._settle
-    installed.delivery._settle = client.register_script(without_counts(settle.script))
+    installed.delivery._settle = client.register_script(without_counts(str(settle.script)))
 client.delete("noop:done", keys.ready("noop"), keys.payloads("noop"), keys.deliveries("noop"))
 for number in range(messages):
     noop.send(number)

@@ -209,7 +209,7 @@ def test_unknown_names_are_refused_in_one_line_that_lists_the_known_ones(client:
     assert "the id \\x1b" in refused(client, "show", "\x1b")
     for command in (["show"], ["show", "--stats"], ["retry", "--all", "--force"], ["remove", "--all", "--force"]):
         assert refused(client, *command, "--queue", "x") == (
-            "Error: no queue is called x: known are default, translations"
+            "Error: no queue is called x: known are default, translations, webhooks"
         )
         assert refused(client, *command, "--actor", "x") == (
             "Error: no actor is called x: known are gone, translate, work"

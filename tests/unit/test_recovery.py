@@ -13,7 +13,7 @@ from fakeredis import FakeRedis
 from app.queueing import keys, retries
 from app.queueing.broker import Broker
 from app.queueing.delivery import Taken
-from app.queueing.recovery import DEAD_LETTERS_KEPT_MS, LOST_AFTER_MS, recover, tidy
+from app.queueing.recovery import LOST_AFTER_MS, recover, tidy
 from tests.unit.engine import FIRST, SECOND, Clock, broker_on, ids, outcome, places, send, waiting
 
 REASON = "3 workers died while they handled this message"
@@ -251,15 +251,3 @@ def test_a_lost_worker_that_died_of_a_message_alone_is_proof_as_well(
     assert places(redis_) == {"a": "dead", "b": "ready"}
     assert told == [("a", REASON)]
     assert not redis_.exists(keys.alone(FIRST))
-
-
-def test_dead_letters_are_forgotten_after_a_week(redis_: FakeRedis, worker: Worker, clock: Clock) -> None:
-    broker = worker.begin()
-    send(broker, "a", "b")
-    first, second = broker.delivery.fetch(("default",), 2)[0]
-    broker.delivery.settle("default", [outcome(first, "failed")])
-    clock.forward(DEAD_LETTERS_KEPT_MS / 2000)
-    broker.delivery.settle("default", [outcome(second, "failed")])
-    clock.forward(DEAD_LETTERS_KEPT_MS / 2000 + 1)
-    tidy(broker)
-    assert redis_.hkeys(keys.dead_payloads("default")) == [b"b"]

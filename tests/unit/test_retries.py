@@ -45,7 +45,7 @@ class Failing:
             self._attempt(work.broker)
             if self.outcomes[-1].result == "failed":
                 break
-            self.clock.forward(float(self.outcomes[-1].detail) / 1000)
+            self.clock.forward(float(self.outcomes[-1].detail) / 1000 + 0.001)
 
     def broker(self, max_retries: int = 3) -> Broker:
         return broker_on(self.redis, max_retries=max_retries)
