@@ -249,6 +249,7 @@ def _print_for_supervisor(effective: settings.Settings) -> None:
         "LOG_FORMAT": effective.log_format,
         "WORKER_PROCESSES": effective.worker_processes,
         "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
+        **{name.upper(): getattr(effective, name) for name in settings.THRESHOLDS},
     }
     for name, value in variables.items():
         click.echo(f"{name}={shlex.quote(str(value))}")

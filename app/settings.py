@@ -26,8 +26,9 @@ from pydantic import (
     model_validator,
 )
 
+from app.environment import EMBEDDED_REDIS_URL
+
 PROGRAMS = ("redis", "web", "worker", "monitor", "events")
-EMBEDDED_REDIS_URL = "unix:///run/tandem/redis.sock"
 
 # A week, in seconds.
 FAILED_RETENTION = 604_800
@@ -52,6 +53,18 @@ SIZE_ALLOWED = "a whole number of bytes, or one with K, M or G such as 256M"
 _CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
 _HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 _REDIS_URL: TypeAdapter[RedisDsn] = TypeAdapter(RedisDsn)
+
+# What the monitor compares its figures with, and how often.
+THRESHOLDS = (
+    "alert_interval",
+    "alert_queue_depth",
+    "alert_failure_rate",
+    "alert_worker_down",
+    "alert_memory",
+    "alert_wait",
+    "alert_disk",
+    "alert_restarts",
+)
 
 
 class SettingsError(Exception):
@@ -143,6 +156,14 @@ class Settings(BaseModel):
     programs: tuple[str, ...] = _text(
         PROGRAMS, f"names out of {', '.join(PROGRAMS)}, with commas between them", "what this container runs"
     )
+    alert_interval: int = _number(15, 1, 3600, "between two looks of the monitor")
+    alert_queue_depth: int = _number(500, 0, 1_000_000_000, "more ready messages in a queue are told; 0: never")
+    alert_failure_rate: float = _decimal(0.1, 0, 1, "a larger share of failures in ten minutes is told; 0: never")
+    alert_worker_down: int = _number(300, 0, 86_400, "a worker that is down for so long is told; 0: never")
+    alert_memory: int = _size("512M", "more memory of the container is told; 0: never")
+    alert_wait: int = _number(300, 0, 31_536_000, "a message that waits longer is told; 0: never")
+    alert_disk: float = _decimal(0.9, 0, 1, "a disk that is as full as this is told; 0: never")
+    alert_restarts: int = _number(5, 0, 1000, "so many unexpected ends of a process in ten minutes are told; 0: never")
     alert_webhook_url: SecretStr | None = _text(None, "http://… or https://…, or empty for none", "where alerts go")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _text(
         "INFO", "DEBUG, INFO, WARNING or ERROR", "the least level that is logged"
@@ -154,7 +175,7 @@ class Settings(BaseModel):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("worker_memory_limit", mode="before")
+    @field_validator("worker_memory_limit", "alert_memory", mode="before")
     @classmethod
     def _bytes(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
@@ -246,6 +267,11 @@ class Settings(BaseModel):
     def redis_dsn(self) -> str:
         """The URL of the Redis in use, with its password: never log it."""
         return self.redis_url.get_secret_value() if self.redis_url else EMBEDDED_REDIS_URL
+
+    @property
+    def has_redis(self) -> bool:
+        """Whether there is a Redis to be connected to: on a developer's machine there may be none."""
+        return self.redis_url is not None or Path(EMBEDDED_REDIS_URL.removeprefix("unix://")).exists()
 
     @property
     def started_programs(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ set -eu
 
 # One line and the end when a setting cannot be used.
 assignments=$(queue config --supervisor)
+set -a
 eval "$assignments"
-export LOG_LEVEL LOG_FORMAT WORKER_PROCESSES WORKER_STOP_SECONDS
+set +a
 
 # Copies, because the image's own files lie on a read-only root: these can be edited, and
 # `supervisorctl reread && supervisorctl update` takes them over.

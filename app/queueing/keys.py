@@ -24,6 +24,7 @@ tandem:alone:<worker>               queue, tab, id of the suspect that this work
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th stretch of so many
                                     seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
+tandem:alerts                       hash: name -> JSON of an alert about the queue (see operations/board.py)
 
 Every id is a message's own, and in exactly one of list, delayed, a worker's set and dead letters.
 """
@@ -35,6 +36,7 @@ QUEUES = "tandem:queues"
 PAUSED = "tandem:paused"
 WORKERS = "tandem:workers"
 STOPS = "tandem:stops"
+ALERTS = "tandem:alerts"
 
 
 def ready(queue: str) -> str:

@@ -10,16 +10,17 @@ import pytest
 APP = Path(__file__).parents[2] / "app"
 
 ROOMS = {path.stem for path in APP.iterdir() if not path.name.startswith("__")}
-HOUSE = {"settings", "logs", "queueing", "operations", "workloads", "web", "cli"}
+HOUSE = {"environment", "settings", "logs", "queueing", "operations", "workloads", "web", "cli"}
 #: Every other room is a workload; only the registry knows which ones there are.
 WORKLOADS = ROOMS - HOUSE
 
 MAY_IMPORT = {
     **{room: {"queueing", "logs", "settings"} for room in WORKLOADS},
-    "settings": set(),
+    "environment": set(),
+    "settings": {"environment"},
     "logs": set(),
     "queueing": {"logs", "settings"},
-    "operations": {"queueing", "logs", "settings"},
+    "operations": {"queueing", "logs", "settings", "environment"},
     "workloads": {*WORKLOADS, "queueing", "logs", "settings"},
     "web": {"workloads", "queueing", "logs", "settings"},
     "cli": {"workloads", "operations", "queueing", "logs", "settings"},
