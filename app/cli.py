@@ -182,6 +182,7 @@ def show_logs(numbers: tuple[int, ...], follow: bool, lines: int, errors: bool, 
 def health(as_json: bool) -> None:
     """Look at every program, Redis, the web and what the work depends on; exit with 1 when something failed."""
     from app import workloads
+    from app.operations.alert_checks import alert_checks
     from app.operations.health import container_checks
     from app.queueing import broker, checks
 
@@ -190,6 +191,7 @@ def health(as_json: bool) -> None:
     looks = container_checks(config) + checks.queue_checks(config)
     for workload in workloads.load():
         looks += workload.checks(config)
+    looks += alert_checks(config)
     results = checks.run(looks)
     if as_json:
         click.echo(json.dumps([vars(result) for result in results], indent=2))

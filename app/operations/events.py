@@ -1,6 +1,7 @@
 """The program `events`: listens to supervisord (https://supervisord.org/events.html) and copies the logs to stdout.
 
-A program that cannot be started any more (FATAL) is told in the log and to the alert hook. Without web or Redis the
+A program that ends unexpectedly is noted for the monitor, which counts. One that cannot be started any more (FATAL)
+is told in the log and to the alert hook. Without web or Redis the
 container is of no use, so it ends with a code that makes Docker's restart policy act; without a worker the web
 still accepts, and the health check fails.
 """
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import TextIO
 
 from app import logs
-from app.operations import exit_code
+from app.operations import exit_code, restarts
 from app.operations.alerts import Alerts
 from app.operations.log_copy import LogCopy, as_json, prefixed
 
@@ -46,6 +47,7 @@ class Listener:
             self._backoff(name, process.get("tries", "?"))
         elif event == "PROCESS_STATE_EXITED" and process.get("expected") == "0":
             logger.warning("%s ended unexpectedly and is started again", name)
+            _note(name)
 
     def _fatal(self, name: str, group: str) -> None:
         text = f"{name} cannot be started and was given up (FATAL): its log says why"
@@ -59,10 +61,19 @@ class Listener:
     def _backoff(self, name: str, tries: str) -> None:
         text = f"{name} ended right after its start, try {tries} (BACKOFF)"
         logger.warning(text)
+        _note(name)
         now = time.monotonic()
         if now - self._told.get(name, -BACKOFF_SILENCE) >= BACKOFF_SILENCE:
             self._told[name] = now
             self._alerts.send(text, process=name, state="BACKOFF")
+
+
+def _note(name: str) -> None:
+    """A full disk must not end the listener."""
+    try:
+        restarts.note(name)
+    except OSError as error:
+        logger.warning("the end of %s is not counted: %s", name, error)
 
 
 def events(source: TextIO, sink: TextIO) -> Iterator[tuple[str, dict[str, str]]]:

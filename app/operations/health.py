@@ -15,8 +15,6 @@ from app.settings import Settings
 
 WEB_URL = "http://127.0.0.1:8000/healthz"
 WEB_TIMEOUT = 3.0
-# A worker beats right after it has found Redis.
-FIRST_SIGN_SECONDS = 30
 REPLACED_WITHIN_SECONDS = 10
 
 
@@ -50,7 +48,7 @@ def _look_at_process(process: dict[str, Any], sign: dict[str, Any] | None) -> st
     if process["group"] != "worker":
         return state
     if sign is None or sign["pid"] != process["pid"]:
-        if process["now"] - process["start"] > FIRST_SIGN_SECONDS:
+        if process["now"] - process["start"] > signs.FIRST_SIGN_SECONDS:
             _fail(f"{state}, but it gave no sign of life since its start")
         return f"{state}, starting"
     if trouble := signs.trouble(sign):

@@ -1,4 +1,4 @@
-"""The program `monitor`: looks after the workers from outside.
+"""The program `monitor`: looks after the workers from outside, and raises alerts (see lookout.py).
 
 A worker whose interpreter is held (a C extension that never lets go of it) can neither interrupt nor leave by itself.
 It gives no sign of life any more, so it is killed; supervisor starts its successor, which brings its messages back.
@@ -11,6 +11,8 @@ import signal
 import threading
 
 from app import logs
+from app.operations import supervisor
+from app.operations.lookout import Lookout
 from app.queueing import signs
 from app.queueing.signs import BEAT_SECONDS
 
@@ -43,6 +45,8 @@ def main() -> None:
     logs.configure_as_started()
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
+    # In a thread of its own: a Redis or a receiver that is slow must not keep hung workers alive.
+    Lookout.from_environment().start()
     watch = Watch()
     logger.info("watching the workers")
     while not over.wait(BEAT_SECONDS):
@@ -51,8 +55,6 @@ def main() -> None:
 
 
 def _kill(name: str, pid: int) -> None:
-    from app.operations import supervisor  # large, and almost never needed
-
     try:
         if not supervisor.kill(f"worker:{name}", pid):
             signs.remove(name)

@@ -16,6 +16,8 @@ BEAT_SECONDS = 2.0
 # Beats that may be missing before a worker counts as hung. One that waits for Redis in vain beats every ten seconds.
 SILENT_BEATS = 8
 SILENT_SECONDS = BEAT_SECONDS * SILENT_BEATS
+# A worker beats right after it has found Redis.
+FIRST_SIGN_SECONDS = 30
 
 
 def write(name: str, sign: dict[str, Any], folder: Path = FOLDER) -> None:

@@ -39,8 +39,8 @@ logconfig_dict: dict[str, Any] = {
 
 
 def _unless_own_check(record: logging.LogRecord) -> bool:
-    """The container's health check asks every 15 seconds; a line for each would be most of an idle log."""
-    return not re.match(r'127\.0\.0\.1 "GET /healthz HTTP/1\.1" 200 ', record.getMessage())
+    """Health check and monitor ask every 15 seconds; a line for each would be most of an idle log."""
+    return not re.match(r'127\.0\.0\.1 "GET /(healthz|readyz) HTTP/1\.1" 200 ', record.getMessage())
 
 
 def on_starting(_server: object) -> None:

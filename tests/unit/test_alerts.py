@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from app import settings
-from app.operations import alerts
+from app.operations import alerts, webhook
 from app.operations.alerts import Alerts
 
 
@@ -23,6 +23,7 @@ class Receiver(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.got: list[dict[str, str]] = []
+        self.asked: list[tuple[str, str]] = []
         self.complete = threading.Event()
 
 
@@ -30,6 +31,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization", "")))
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         refused = self.server.refusals > 0
         self.server.refusals -= 1
@@ -48,9 +50,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("ALERT_WEBHOOK_URL", f"http://127.0.0.1:{server.server_address[1]}/secret")
     monkeypatch.setattr(alerts, "PAUSE_SECONDS", 0.01)
-    settings.current.cache_clear()
     yield server
-    settings.current.cache_clear()
     server.shutdown()
     server.server_close()
 
@@ -88,8 +88,39 @@ def test_an_alert_that_cannot_be_sent_is_logged_without_the_secret(
 
 def test_without_a_receiver_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
-    settings.current.cache_clear()
     before = threading.active_count()
     Alerts().send("web was given up")
     assert threading.active_count() == before
-    settings.current.cache_clear()
+
+
+def url(receiver: Receiver, credentials: str = "") -> str:
+    return f"http://{credentials}127.0.0.1:{receiver.server_address[1]}/hook/secret?key=secret"
+
+
+def test_the_receiver_is_asked_as_its_url_says(receiver: Receiver) -> None:
+    assert webhook.post(url(receiver, "me:p%40ss@"), "hello", {"value": 7, "threshold": None})
+
+    assert receiver.asked == [("/hook/secret?key=secret", "Basic bWU6cEBzcw==")]
+    assert receiver.got == [{"text": f"{socket.gethostname()}: hello", "value": 7, "threshold": None}]
+
+
+@pytest.mark.parametrize(
+    "nobody", ["http://127.0.0.1:9/secret", "http://secret.invalid/", "https://127.0.0.1:9/secret", "http://[secret"]
+)
+def test_a_receiver_that_is_not_there_is_no_reason_to_tell_its_url(
+    nobody: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not webhook.post(nobody, "hello", {})
+    assert "did not take it" in caplog.text and "secret" not in caplog.text
+
+
+def test_a_receiver_that_refuses_did_not_take_it(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    receiver.refusals = 1
+    assert not webhook.post(url(receiver), "hello", {})
+    assert "it answered 503" in caplog.text and "secret" not in caplog.text
+
+
+def test_a_receiver_that_never_answers_is_not_waited_for(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not webhook.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", "hello", {})

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.operations import alerts, events, exit_code, log_copy
+from app.operations import alerts, events, exit_code, log_copy, restarts
 from app.operations.events import Listener
 from app.operations.log_copy import LogCopy, as_json, prefixed, process_of
 from app.operations.monitor import LOOKS, Watch
@@ -31,6 +31,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, i
     seen: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda pid, number: seen.append((pid, number)))
     monkeypatch.setattr(exit_code, "_FILE", tmp_path / "exit-code")
+    monkeypatch.setattr(restarts.note, "__defaults__", (tmp_path / "restarts",))
     return seen
 
 
@@ -71,6 +72,30 @@ def test_a_program_that_backs_off_is_told_once_a_minute(
     listener.handle("PROCESS_STATE_BACKOFF", process("web", "web", tries="2"))
     assert heard.sent[1] == "web ended right after its start, try 2 (BACKOFF)"
     assert killed == []
+
+
+def test_unexpected_ends_are_noted_for_the_monitor_and_planned_ones_are_not(killed: list[tuple[int, int]]) -> None:
+    listener = Listener(Alerts(), 7)
+    listener.handle("PROCESS_STATE_EXITED", process("worker_00", "worker", expected="1"))
+    assert restarts.recent(restarts_file()) == {}
+    listener.handle("PROCESS_STATE_EXITED", process("worker_00", "worker", expected="0"))
+    listener.handle("PROCESS_STATE_BACKOFF", process("worker_00", "worker", tries="1"))
+    listener.handle("PROCESS_STATE_FATAL", process("worker_00", "worker"))  # its last end was noted before
+
+    assert restarts.recent(restarts_file()) == {"worker_00": 2}
+
+
+def restarts_file() -> Path:
+    (file,) = restarts.note.__defaults__ or ()
+    return Path(file)
+
+
+def test_a_note_that_cannot_be_written_does_not_end_the_listener(
+    killed: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(restarts.note, "__defaults__", (Path("/proc/nowhere/restarts"),))
+    Listener(Alerts(), 7).handle("PROCESS_STATE_EXITED", process("web", "web", expected="0"))
+    assert "the end of web is not counted" in caplog.text
 
 
 def test_every_event_is_acknowledged_after_it_was_handled() -> None:
