@@ -20,9 +20,9 @@ import pytest
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.integration.tandem import IMAGE, LABEL, PROBES_IMAGE, Model, Tandem
+from tests.integration.tandem import IMAGE, LABEL, PROBES_IMAGE, Model, Receiver, Tandem
 
-running: list[Tandem | Model] = []
+running: list[Tandem | Model | Receiver] = []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,6 +51,15 @@ def model(network: Network) -> Iterator[Model]:
     yield model
     running.remove(model)
     model.remove()
+
+
+@pytest.fixture(scope="session")
+def receiver(network: Network) -> Iterator[Receiver]:
+    receiver = Receiver(network)
+    running.append(receiver)
+    yield receiver.start()
+    running.remove(receiver)
+    receiver.remove()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -15,9 +16,10 @@ from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
 T = TypeVar("T")
 
-IMAGE = "tandem:test"
-PROBES_IMAGE = "tandem-probes:test"
-MODEL_IMAGE = "tandem-model:test"
+# bin/test builds them under these names; the variables let two runs with different images live side by side.
+IMAGE = os.environ.get("TANDEM_TEST_IMAGE", "tandem:test")
+PROBES_IMAGE = os.environ.get("TANDEM_TEST_PROBES_IMAGE", "tandem-probes:test")
+MODEL_IMAGE = os.environ.get("TANDEM_TEST_MODEL_IMAGE", "tandem-model:test")
 LABEL = "tandem.test"
 START_SECONDS = 60
 TRANSLATION_SECONDS = 60
@@ -47,14 +49,27 @@ def locked_down(container: DockerContainer, what: str, **options: Any) -> Docker
 
 
 class Tandem:
-    """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`."""
+    """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`.
+
+    tmpfs: folders in memory, with their options, beside those that every container has.
+    """
 
     started = False
 
-    def __init__(self, network: Network, environment: dict[str, str], *, image: str = IMAGE, **options: Any) -> None:
+    def __init__(
+        self,
+        network: Network,
+        environment: dict[str, str],
+        *,
+        image: str = IMAGE,
+        tmpfs: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         container = DockerContainer(image).with_network(network)
         container.with_exposed_ports(8000).with_envs(**environment)
         container.with_tmpfs_mount("/run")
+        for folder, size in (tmpfs or {}).items():
+            container.with_tmpfs_mount(folder, size)
         self._container = locked_down(container, "app", **options)
 
     def start(self) -> Tandem:
@@ -167,6 +182,11 @@ class Model:
         self.started = True
         return self
 
+    @property
+    def docker(self) -> Container:
+        """The container in Docker's own words."""
+        return cast(Container, self._container.get_wrapped_container())
+
     def remove(self) -> None:
         """Removes it by force."""
         self._container.stop()
@@ -180,3 +200,46 @@ class Model:
     def logs(self) -> str:
         """Everything it has logged."""
         return cast(bytes, self._container.get_wrapped_container().logs()).decode(errors="replace")
+
+
+class Receiver:
+    """Takes alerts as ALERT_WEBHOOK_URL's receiver does, in a container of the image under test."""
+
+    started = False
+    url = "http://receiver:8080/hook"
+
+    def __init__(self, network: Network) -> None:
+        container = DockerContainer(IMAGE).with_network(network).with_network_aliases("receiver")
+        container.with_command(["python", "-uc", _RECEIVER])
+        self._container = locked_down(container, "receiver")
+
+    def start(self) -> Receiver:
+        """Starts it without waiting: whoever posts tries again."""
+        self._container.start()
+        self.started = True
+        return self
+
+    def calls(self) -> list[dict[str, Any]]:
+        """What was posted, in order."""
+        return [json.loads(line) for line in self.logs().splitlines()]
+
+    def logs(self) -> str:
+        """One line of JSON for each call."""
+        return cast(bytes, self._container.get_wrapped_container().logs(stderr=False)).decode()
+
+    def remove(self) -> None:
+        """Removes it by force."""
+        self._container.stop(delete_volume=True)
+
+
+_RECEIVER = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+
+ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
