@@ -62,7 +62,7 @@ class Lookout(threading.Thread):
         verdicts = judge(readings, self._thresholds)
         self._own.look({name: alarm for name, alarm in verdicts.items() if name not in SHARED})
         if readings.queues is None:
-            return
+            return  # asking Redis once more would cost one more timeout
         try:
             self._shared.look({name: alarm for name, alarm in verdicts.items() if name in SHARED})
         except redis.RedisError as error:

@@ -162,6 +162,27 @@ def test_a_receiver_that_was_away_hears_of_both_in_order(store: Store, receiver:
     assert store.read() == {}
 
 
+def test_what_is_over_before_it_was_told_is_told_without_delay(store: Store, receiver: Receiver, clock: Clock) -> None:
+    receiver.there = False
+    one = board(store, receiver)
+    for depth in [DEEP, None, None]:
+        look(clock, one, depth=depth)
+    receiver.there = True
+    clock.now += 600
+    one.look({"depth": None})
+    one.look({"depth": None})
+
+    assert receiver.got == [("depth", "raised"), ("depth", "cleared")]
+
+
+def test_a_receiver_that_is_away_is_asked_once_in_a_look(store: Store, receiver: Receiver, clock: Clock) -> None:
+    receiver.there = False
+    board(store, receiver).look({"depth": DEEP, "memory": DEEP, "disk": DEEP})
+
+    assert receiver.asked == 1
+    assert set(store.read()) == {"depth", "memory", "disk"}
+
+
 def test_a_receiver_that_is_away_is_asked_ever_more_rarely(store: Store, receiver: Receiver, clock: Clock) -> None:
     receiver.there = False
     one = board(store, receiver)
