@@ -174,6 +174,9 @@ class Worker:
             # It may have been thought lost and come back to where it still runs: this delivery is that one's.
             running.number = taken.number
         if running is taken:
+            if self._waiting.empty():
+                # Waits from now on, not since the last one before it began.
+                self._last_begun = time.monotonic()
             self._waiting.put(taken)
         else:
             self._budget.put_back(1)
@@ -206,6 +209,8 @@ class Worker:
     def _run_suspects(self) -> None:
         for suspect in self._suspects:
             taken = self._deliver_alone(suspect)
+            if taken is None and self._broker.draining.is_set():
+                return
             if taken is None:
                 # The limit of messages is as many as there were suspects.
                 self._broker.activity.count_unrun()

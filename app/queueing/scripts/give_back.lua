@@ -13,8 +13,7 @@ for i = #ARGV, 2, -1 do
     count = count + 1
   end
 end
-if count > 0 then
+for _ = redis.call('LLEN', KEYS[4]) + 1, math.min(8, count) do
   redis.call('RPUSH', KEYS[4], 1)
-  redis.call('LTRIM', KEYS[4], -8, -1)
 end
 return count
