@@ -372,6 +372,16 @@ def test_the_bell_is_silenced_when_nothing_is_left(redis_: FakeRedis, one: Deliv
     assert bells(redis_) == 0
 
 
+@pytest.mark.parametrize(("count", "rings"), [(1, 1), (3, 3), (20, 8)])
+def test_what_is_given_back_rings_for_as_many_workers(redis_: FakeRedis, one: Delivery, count: int, rings: int) -> None:
+    names = [str(number) for number in range(count)]
+    put(one, *names)
+    fetch(one, count + 1)
+    assert bells(redis_) == 0
+    one.give_back("default", names)
+    assert bells(redis_) == rings
+
+
 @pytest.mark.parametrize("result", ["retried", "continued"])
 def test_what_comes_back_rings(redis_: FakeRedis, one: Delivery, result: Result) -> None:
     put(one, "a")

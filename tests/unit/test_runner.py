@@ -14,7 +14,7 @@ import pytest
 from dramatiq.middleware import SkipMessage, TimeLimitExceeded
 from fakeredis import FakeRedis
 
-from app.queueing.broker import Broker
+from app.queueing.broker import Broker, must_pause
 from app.queueing.delivery import Outcome
 from app.queueing.errors import Continue, ExpectedError
 from app.queueing.runner import Runner
@@ -143,6 +143,23 @@ def test_the_rest_of_a_message_goes_before_all_others_when_its_worker_leaves(
     options = json.loads(ended.payload)["options"]
     assert options == {"eta": clock.milliseconds}  # no attempt, and its waiting begins anew
     assert broker.activity.failures_in_a_row == 0
+
+
+def test_a_message_pauses_before_a_step_that_would_go_beyond_its_limit(
+    redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = broker_on(redis_)  # a limit of 60 s
+    monkeypatch.setattr(dramatiq, "get_broker", lambda: broker)
+    seen: list[bool] = []
+
+    def act(_: str) -> None:
+        seen.extend([must_pause(50), must_pause(61)])
+        broker.draining.set()
+        seen.append(must_pause(0))
+
+    assert not must_pause(10**6)  # nothing runs
+    run(broker, act)
+    assert seen == [False, True, True]
 
 
 def test_an_error_keeps_nothing_of_the_actor_alive(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
