@@ -212,7 +212,7 @@ def test_unknown_names_are_refused_in_one_line_that_lists_the_known_ones(client:
             "Error: no queue is called x: known are default, translations, webhooks"
         )
         assert refused(client, *command, "--actor", "x") == (
-            "Error: no actor is called x: known are gone, translate, work"
+            "Error: no actor is called x: known are deliver, gone, translate, work"
         )
         assert refused(client, *command, "--error", "x") == "Error: no error is called x: known are ValueError"
 
