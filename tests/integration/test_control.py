@@ -33,7 +33,7 @@ def pid(tandem: Tandem) -> str:
 
 def started(tandem: Tandem) -> int:
     """How many workers have begun to consume in this container so far."""
-    return tandem.worker_log().count("consuming all queues")
+    return tandem.worker_log().count("consume: consuming")
 
 
 def test_a_paused_queue_waits_in_every_container_and_goes_on_at_once(two: tuple[Tandem, Tandem]) -> None:
@@ -160,7 +160,7 @@ BAD_INPUT = [
     (["send", "count", "[5, 1]"], "Error: count: key: 5 is not allowed: a string is\n"),
     (["send", "count", '["a"'], "Error: count: "),
     (["send", "count", '["a", 1]', "--delay", "8d"], "Error: --delay 8d is not allowed: "),
-    (["pause", "probes", "nope"], "Error: no queue is called nope: known are probes, translations\n"),
+    (["pause", "probes", "nope"], "Error: no queue is called nope: known are probes, translations, urgent\n"),
     (["resume", "nope"], "Error: no queue is called nope: "),
     (["purge", "nope", "--force"], "Error: no queue is called nope: "),
 ]
