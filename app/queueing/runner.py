@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import dramatiq
-from dramatiq import MessageProxy
+from dramatiq import Message, MessageProxy
 from dramatiq.errors import ActorNotFound, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
 
@@ -33,11 +33,17 @@ class Runner:
 
     def run(self, taken: Taken) -> Outcome:
         """How the message ended; never raises what an actor raises."""
+        try:
+            message = retries.read(taken)
+            if message:
+                return self._run(taken, message)
+        except Exception:
+            logger.exception("the options of %s make no sense", taken.id)
+        self._broker.activity.count_unrun()
+        return retries.unreadable(taken)
+
+    def _run(self, taken: Taken, message: Message[Any]) -> Outcome:
         now, began = time.time(), time.monotonic()
-        message = retries.read(taken)
-        if message is None:
-            self._broker.activity.count_unrun()
-            return retries.unreadable(taken)
         waited = now - max(message.message_timestamp, message.options.get("eta") or 0) / 1000
         with logs.bound(message_id=message.message_id, actor=message.actor_name):
             logger.info("started, attempt %d", message.options.get("retries", 0) + 1)

@@ -258,10 +258,11 @@ class Worker:
             try:
                 lost = self._delivery.settle(queue, outcomes)
                 break
-            except redis.RedisError as error:
+            except Exception as error:
+                # Whatever it is: an outcome is not given up.
                 uncertain = True
                 logger.warning(
-                    "Redis did not take the outcome of %d messages, again in %.2f s: %s", len(outcomes), pause, error
+                    "Redis did not take the outcome of %d messages, again in %.2f s: %r", len(outcomes), pause, error
                 )
                 time.sleep(pause)
                 pause = min(pause * 2, longest)

@@ -255,6 +255,25 @@ def test_what_is_no_message_becomes_a_dead_letter_as_it_is(
     ]
 
 
+@pytest.mark.parametrize("options", [{"eta": "soon"}, {"retries": "some"}, {"retry_delay": "long"}, {"attempts": 5}])
+def test_a_message_whose_options_make_no_sense_becomes_a_dead_letter_as_it_is(
+    redis_: FakeRedis, failing: Failing, options: dict[str, Any]
+) -> None:
+    store: Any = redis_
+    broker = failing.broker()
+
+    @dramatiq.actor(broker=broker)
+    def work() -> None:
+        raise ValueError("no")
+
+    payload = json.dumps(GOOD | {"options": options, "message_id": "a"}).encode()
+    broker.delivery.enqueue("default", "a", payload, None)
+    failing._attempt(broker)
+    assert places(redis_) == {"a": "dead"}
+    assert json.loads(store.hget(keys.dead_payloads("default"), "a"))["args"] == []
+    assert broker.activity.ended >= 1 and broker.activity.running() == []
+
+
 # --- who is told -------------------------------------------------------------------------------------------------
 
 

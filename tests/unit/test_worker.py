@@ -333,8 +333,8 @@ def test_a_delivery_that_comes_while_the_one_before_is_stored_is_stored_as_well(
         return lost
 
     monkeypatch.setattr(broker.delivery, "settle", overtaken)
-    send(broker, "a")
     one = bench.work(broker, threads=1, take=Budget(1))
+    send(broker, "a")
     eventually(lambda: counted(redis_, 60) == {"work handled": 1})
     assert bench.done == ["a"] and places(redis_) == {}
 
@@ -379,6 +379,25 @@ def test_an_outcome_is_stored_again_until_redis_takes_it(
     assert places(redis_) == {}
     assert caplog.text.count("Redis did not take the outcome of 1 messages") == 4
     assert "no longer with this worker" not in caplog.text
+
+
+def test_a_bug_while_storing_does_not_end_the_worker(
+    redis_: FakeRedis, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = bench.broker()
+    settle = broker.delivery.settle
+    bugs = iter([KeyError("a bug")])
+
+    def break_down(*arguments: Any) -> Any:
+        for bug in bugs:
+            raise bug
+        return settle(*arguments)
+
+    monkeypatch.setattr(broker.delivery, "settle", break_down)
+    send(broker, "a", "b")
+    bench.work(broker, threads=1)
+    eventually(lambda: counted(redis_, 60) == {"work handled": 2})
+    assert "a bug" in caplog.text
 
 
 # --- leaving -----------------------------------------------------------------------------------------------------
