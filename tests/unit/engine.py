@@ -27,13 +27,18 @@ class Clock:
     """In place of time.time, for Redis as well; it stands still until it is told to go on."""
 
     def __init__(self) -> None:
-        self.now = 1_800_000_000.25
+        # Whole numbers: sums of floats would be due a millisecond too late now and then.
+        self._microseconds = 1_800_000_000_250_000
 
     def __call__(self) -> float:
         return self.now
 
     def forward(self, seconds: float) -> None:
-        self.now += seconds
+        self._microseconds += round(seconds * 1_000_000)
+
+    @property
+    def now(self) -> float:
+        return self._microseconds / 1_000_000
 
     def rule(self, patch: pytest.MonkeyPatch) -> None:
         """Everyone's time is this clock's from now on."""
@@ -42,7 +47,7 @@ class Clock:
 
     @property
     def milliseconds(self) -> int:
-        return int(self.now * 1000)
+        return self._microseconds // 1000
 
 
 def new_redis() -> FakeRedis:

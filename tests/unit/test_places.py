@@ -175,7 +175,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(milliseconds=st.integers(1, 2000))
     def time_passes(self, milliseconds: int) -> None:
-        self.clock.now = (self.clock.milliseconds + milliseconds) / 1000
+        self.clock.forward(milliseconds / 1000)
 
     @invariant()
     def each_message_is_in_one_place(self) -> None:
