@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 import traceback
@@ -92,7 +93,7 @@ class Retries(Middleware):
         if isinstance(exception, Retry) and exception.delay is not None:
             return int(exception.delay)
         multiplier = options.get("retry_multiplier", self.multiplier)
-        delay: float = options.get("retry_delay", self.delay) * min(multiplier**retries, MAX_DELAY_MS)
+        delay: float = options.get("retry_delay", self.delay) * math.exp(min(retries * math.log(multiplier), 50))
         # Spreads the retries of messages that failed together; not a secret.
         return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
 
