@@ -115,10 +115,10 @@ def test_a_worker_that_is_given_up_is_down(tandem: Tandem, story: Story) -> None
 
 def test_many_failures(tandem: Tandem, story: Story) -> None:
     counts = f"tandem:counts:60:{_now(tandem) // 60}"
-    tandem.redis("HSET", counts, "probe\thandled", "17", "probe\tfailed", "3", "probe\tretried", "50")
+    tandem.redis("HSET", counts, "probe\thandled", "17000", "probe\tfailed", "3000", "probe\tretried", "50000")
 
     story.await_raised("failure-rate")
-    assert "3 of 20 messages (15%) failed for good" in str(story.calls("failure-rate")[0]["text"])
+    assert re.search(r"3000 of 20\d\d\d messages \(15%\) failed for good", str(story.calls("failure-rate")[0]["text"]))
     tandem.redis("DEL", counts)
     story.await_cleared("failure-rate")
 

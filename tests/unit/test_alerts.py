@@ -35,11 +35,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         refused = self.server.refusals > 0
         self.server.refusals -= 1
-        self.send_response(503 if refused else 200)
-        self.end_headers()
         if not refused:
+            # Before the answer: whoever has it looks here.
             self.server.got.append(body)
             self.server.complete.set()
+        self.send_response(503 if refused else 200)
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None: ...
 
