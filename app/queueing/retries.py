@@ -101,6 +101,7 @@ class Retries(Middleware):
 def continued(taken: Taken, message: Any, *, leaving: bool) -> Outcome:
     """The outcome of a delivery that did a part: in a worker that leaves the rest goes before all others."""
     message.options["eta"] = current_millis()
+    logger.info("a part is done, the rest goes on in a new delivery")
     return Outcome(taken, "continued", message.actor_name, message.encode(), "head" if leaving else "tail")
 
 
