@@ -24,6 +24,7 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 #: The commands that operate the queue, each the one of this name in its module.
 OPERATING = {
+    "actors": "app.operations.commands.actors:actors",
     "failed": "app.operations.commands.failed:failed",
     "pause": "app.operations.commands.control:pause",
     "purge": "app.operations.commands.control:purge",

@@ -6,7 +6,7 @@ dramatiq:<queue>                    list of the ids of ready messages, next one 
 dramatiq:<queue>.msgs               hash: id -> payload, from the sending until the message is handled or dead
 dramatiq:<queue>.delayed            sorted set: ids of messages that are not due yet, by the time (ms) when they are
 dramatiq:<queue>.deliveries         hash: id -> how often it was handed to a worker that did not give it back
-dramatiq:__acks__.<worker>.<queue>  sorted set of the ids that are with a worker, in the order in which it took them
+tandem:held:<worker>:<queue>        sorted set of the ids that are with a worker, in the order in which it took them
 tandem:bell:<queue>                 list whose elements wake idle workers, a few at most
 dramatiq:<queue>.XQ                 sorted set: ids of dead letters by the time (ms) of their death
 dramatiq:<queue>.XQ.msgs            hash: id -> payload of a dead letter
@@ -15,7 +15,7 @@ dramatiq:<queue>.XQ.counts          hash: kind -> number of dead letters
 
 Of all queues:
 
-dramatiq:__heartbeats__             sorted set: workers by the time (ms) of their last sign
+tandem:heartbeats                   sorted set: workers by the time (ms) of their last sign
 tandem:queues                       set of the queues that were ever sent to or consumed
 tandem:paused                       set of the queues that nobody takes messages from
 tandem:workers                      hash: worker -> JSON of what it does (see presence.py)
@@ -31,7 +31,7 @@ Every id is a message's own, and in exactly one of list, delayed, a worker's set
 
 from __future__ import annotations
 
-HEARTBEATS = "dramatiq:__heartbeats__"
+HEARTBEATS = "tandem:heartbeats"
 QUEUES = "tandem:queues"
 PAUSED = "tandem:paused"
 WORKERS = "tandem:workers"
@@ -64,7 +64,7 @@ def alone(worker: str) -> str:
 
 
 def held(worker: str, queue: str) -> str:
-    return f"dramatiq:__acks__.{worker}.{queue}"
+    return f"tandem:held:{worker}:{queue}"
 
 
 def dead(queue: str) -> str:

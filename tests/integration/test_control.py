@@ -174,7 +174,7 @@ def test_bad_input_is_told_in_one_line_and_changes_nothing(start_probes: Start) 
         assert code == 1, command
         assert output.startswith(line) and output.count("\n") == 1, output
     # Who has only ever sent or tried to may have left a sign of life.
-    assert set(tandem.redis("KEYS", "*").split()) <= {"dramatiq:__heartbeats__"}
+    assert set(tandem.redis("KEYS", "*").split()) <= {"tandem:heartbeats"}
 
 
 def test_without_redis_each_command_says_so_in_one_line(start_probes: Start) -> None:

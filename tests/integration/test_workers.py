@@ -299,8 +299,8 @@ def test_what_a_lost_container_held_is_brought_back_by_another_one(
     lost.docker.kill()
 
     # A minute of silence, made short: what the tests must not wait for is only the clock.
-    for worker in other.output(*cli, "ZRANGE", "dramatiq:__heartbeats__", "0", "-1").split():
-        other.output(*cli, "ZADD", "dramatiq:__heartbeats__", "1", worker)
+    for worker in other.output(*cli, "ZRANGE", "tandem:heartbeats", "0", "-1").split():
+        other.output(*cli, "ZADD", "tandem:heartbeats", "1", worker)
     third = start_probes(**settings).await_healthy()
 
     await_true(lambda: other.output(*cli, "LLEN", "nap:began").strip() == "2", seconds=30, what="it runs again")

@@ -103,8 +103,8 @@ def places(client: redis.Redis) -> dict[str, str]:
         see("ready", store.lrange(keys.ready(queue), 0, -1))
         see("delayed", store.zrange(keys.delayed(queue), 0, -1))
         for name in names:
-            if name.startswith("dramatiq:__acks__.") and name.endswith(f".{queue}"):
-                see(name.removeprefix("dramatiq:__acks__.").removesuffix(f".{queue}"), store.zrange(name, 0, -1))
+            if name.startswith("tandem:held:") and name.endswith(f":{queue}"):
+                see(name.removeprefix("tandem:held:").removesuffix(f":{queue}"), store.zrange(name, 0, -1))
                 known.add(name)
         assert set(store.hkeys(keys.payloads(queue))) == alive
         assert set(store.hkeys(keys.deliveries(queue))) <= alive
