@@ -51,7 +51,7 @@ class RunningMessage:
 class WorkerState:
     """A worker by its last sign of life, which was `silent_seconds` ago; one that lives gives it every two seconds.
 
-    queues: empty for all. ended: messages of this process, however they ended. lost: it was silent for so long that
+    ended: messages of this process, however they ended. lost: it was silent for so long that
     its messages are brought back.
     """
 

@@ -131,7 +131,9 @@ class Worker:
                     self._return_strays()
                     whole = True
                 self._take_some()
-                pause = AGAIN_AFTER[0]
+                if pause > AGAIN_AFTER[0]:
+                    logger.info("Redis is back")
+                    pause = AGAIN_AFTER[0]
             except redis.RedisError as error:
                 # Its answer may have been lost: what it named is with this worker, and nobody here knows of it.
                 whole = False

@@ -95,7 +95,7 @@ def test_a_worker_shows_what_it_runs_and_for_how_long(busy: redis.Redis) -> None
     lines = shown().splitlines()
     (at,) = [number for number, line in enumerate(lines) if line.startswith(WORKER)]
 
-    assert lines[at].split() == [WORKER, "consuming", "1", "h", "00", "min", "1,234", "48", "MiB", "4", "all"]
+    assert lines[at].split() == [WORKER, "consuming", "1", "h", "00", "min", "1,234", "48", "MiB", "4"]
     assert lines[at + 1] == f"  translate {ID} for 11 min 40 s, stuck"
     assert lines[at + 2] == ""
 

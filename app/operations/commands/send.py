@@ -12,8 +12,7 @@ from app import settings
 from app.operations import spans
 from app.queueing import arguments, broker, control
 
-# dramatiq's own limit.
-LONGEST_DELAY = timedelta(days=7)
+LONGEST_DELAY = timedelta(milliseconds=broker.MAX_DELAY_MS)
 
 
 @click.command()

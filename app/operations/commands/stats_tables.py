@@ -46,7 +46,7 @@ def _workers(workers: list[WorkerState]) -> list[str]:
             f"{worker.ended:,}",
             memory(worker.memory_bytes),
             str(worker.threads),
-            ", ".join(map(visible, worker.queues)) or "all",
+            ", ".join(map(visible, worker.queues)),
         ]
         for worker in workers
     ]
