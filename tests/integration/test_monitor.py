@@ -27,10 +27,6 @@ LIMITS = {
 SECRET = "the-secret-in-the-url"  # noqa: S105
 
 
-# One container, looked at by one test after the other.
-pytestmark = pytest.mark.xdist_group("monitor")
-
-
 @pytest.fixture(scope="module")
 def own_model(network: Network) -> Iterator[Model]:
     """A model that may go away."""

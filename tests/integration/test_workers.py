@@ -356,7 +356,8 @@ def test_a_memory_limit_below_an_idle_worker_is_told_and_the_worker_given_up(sta
 
 
 def test_a_queue_that_is_named_first_overtakes_a_backlog_of_the_others(start_probes: Start) -> None:
-    tandem = start_probes(WORKERS="1", WORKER_QUEUES="urgent,probes,translations", LOG_LEVEL="WARNING").await_healthy()
+    settings = {"WORKERS": "1", "WORKER_MESSAGE_LIMIT": "0", "WORKER_QUEUES": "urgent,probes,translations"}
+    tandem = start_probes(**settings, LOG_LEVEL="WARNING").await_healthy()
     tandem.output("supervisorctl", "stop", "worker:*")
     tandem.send("count", "backlog", "n", times=10_000)
     tandem.output("supervisorctl", "start", "worker:*")
