@@ -149,6 +149,7 @@ class Settings(BaseModel):
     max_retries: int = _number(3, 0, 1000, "retries of a failed message")
     retry_delay: int = _number(1000, 1, 86_400_000, "delay of the first retry, in milliseconds")
     retry_multiplier: float = _decimal(2, 1, 100, "each further delay is longer by this factor")
+    queue_limit: int = _number(10_000, 1, 10_000_000, "translations that may wait; more are refused for a while")
     queue_transport: Literal["redis", "sync"] = _text(
         "redis", "redis or sync", "sync: messages are handled where they are sent, for development"
     )

@@ -21,6 +21,7 @@ from app.queueing.connection import connect
 from app.queueing.dead_letters import DeadLetters
 from app.queueing.delivery import Delivery
 from app.queueing.retries import Retries
+from app.queueing.submission import Once, Record
 from app.queueing.time_limit import TimeLimit
 from app.settings import FAILED_RETENTION, Settings
 
@@ -79,6 +80,25 @@ class Broker(dramatiq.Broker):
             raise ConnectionClosed(error) from error
         self.emit_after("enqueue", message, delay)
         return message
+
+    def submit(
+        self, message: dramatiq.Message[Any], record: Record, *, once: Once | None = None, most_waiting: int
+    ) -> str | None:
+        """Sends a message and stores its record, both or neither; None when they are stored.
+
+        Otherwise what is remembered under `once` from an earlier time, and nothing is sent. Raises QueueFull, with
+        `most_waiting` messages in the queue, and dramatiq's ConnectionClosed.
+        """
+        self.emit_before("enqueue", message, None)
+        try:
+            known = self.delivery.submit(
+                message.queue_name, message.message_id, message.encode(), record, once, most_waiting
+            )
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error
+        if known is None:
+            self.emit_after("enqueue", message, None)
+        return known
 
 
 def must_pause(reserve: float) -> bool:

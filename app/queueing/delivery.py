@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import redis
 
 from app.queueing import keys, statistics
+from app.queueing.submission import Once, QueueFull, Record
 
 # Redis's Lua can hand over some thousand values at once; a script stays well below.
 MAX_BATCH = 500
@@ -55,21 +56,46 @@ class Delivery:
         self.worker = worker
         self._redis = client
         self._enqueue = self._script("enqueue")
+        self._submit = self._script("submit")
         self._fetch = self._script("fetch")
         self._settle = self._script("settle")
         self._give_back = self._script("give_back")
         self._alone = self._script("alone")
         self._take = self._script("take")
 
-    def enqueue(
-        self, queue: str, id_: str, payload: bytes, delay: int | None, client: redis.Redis | None = None
-    ) -> bool:
-        """Puts a new message into its queue, `delay` ms later if given; False when its id is taken.
-
-        `client`: a pipeline that carries it out together with other commands; the answer then says nothing.
-        """
+    def enqueue(self, queue: str, id_: str, payload: bytes, delay: int | None) -> bool:
+        """Puts a new message into its queue, `delay` ms later if given; False when its id is taken."""
         names = [keys.payloads(queue), keys.ready(queue), keys.delayed(queue), keys.bell(queue), keys.QUEUES]
-        return bool(self._enqueue(names, [queue, id_, payload, -1 if delay is None else delay], client=client))
+        return bool(self._enqueue(names, [queue, id_, payload, -1 if delay is None else delay]))
+
+    def submit(
+        self, queue: str, id_: str, payload: bytes, record: Record, once: Once | None, most_waiting: int
+    ) -> str | None:
+        """Stores a new message and its record, both or neither; None when they are stored.
+
+        Otherwise what is remembered under `once` from an earlier time, and nothing is stored. Raises QueueFull.
+        """
+        names = [
+            keys.payloads(queue),
+            keys.ready(queue),
+            keys.delayed(queue),
+            keys.bell(queue),
+            keys.QUEUES,
+            record.key,
+        ]
+        arguments: list[Any] = [
+            queue,
+            id_,
+            payload,
+            most_waiting,
+            once.value if once else "",
+            once.seconds if once else 0,
+        ]
+        arguments += [part for pair in record.fields.items() for part in pair]
+        answer = cast("list[Any]", self._submit([*names, once.key] if once else names, arguments))
+        if answer[0] == b"full":
+            raise QueueFull(answer[1])
+        return answer[1].decode() if answer[0] == b"known" else None
 
     def fetch(self, queues: Sequence[str], count: int) -> tuple[list[Taken], float | None]:
         """At most `count` messages, the first queue's first, which are now with this worker.

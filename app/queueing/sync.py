@@ -12,6 +12,7 @@ from dramatiq.errors import ConnectionClosed
 
 from app.queueing.broker import Broker
 from app.queueing.runner import Runner
+from app.queueing.submission import Once, Record
 
 
 class SyncBroker(Broker):
@@ -26,6 +27,19 @@ class SyncBroker(Broker):
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
         """Sends a message and returns when it has been handled. Raises ConnectionClosed."""
         message = super().enqueue(message)
+        self._handle_here(message)
+        return message
+
+    def submit(
+        self, message: dramatiq.Message[Any], record: Record, *, once: Once | None = None, most_waiting: int
+    ) -> str | None:
+        """Does the same with a message that has a record. Raises ConnectionClosed and QueueFull."""
+        known = super().submit(message, record, once=once, most_waiting=most_waiting)
+        if known is None:
+            self._handle_here(message)
+        return known
+
+    def _handle_here(self, message: dramatiq.Message[Any]) -> None:
         if self._booted != os.getpid():
             # Here and not when it is made: threads that were started before a fork are not in the child.
             self._booted = os.getpid()
@@ -34,7 +48,6 @@ class SyncBroker(Broker):
             self._handle(message.queue_name, message.message_id)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
-        return message
 
     def _handle(self, queue: str, id_: str) -> None:
         while taken := self.delivery.take(queue, id_):

@@ -7,6 +7,7 @@ import time
 import click
 
 from app import settings
+from app.queueing.submission import QueueFull
 from app.translation import actors
 from app.translation.request import NotAllowed, check
 from app.translation.submit import submit
@@ -29,7 +30,10 @@ def translate(text: str, target: str, source: str | None, model: str | None, wai
         asked = check(fields, max_chars=config.translation_max_chars)
     except NotAllowed as error:
         raise click.ClickException(str(error)) from error
-    translation_id = submit(asked, config).id
+    try:
+        translation_id = submit(asked, config).id
+    except QueueFull as error:
+        raise click.ClickException(str(error)) from error
     if wait:
         _print_result(translation_id, timeout)
     else:

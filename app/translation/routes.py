@@ -5,18 +5,22 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request, url_for
+from werkzeug.exceptions import TooManyRequests
 
+from app.queueing.submission import QueueFull
 from app.settings import Settings
 from app.translation import actors
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
-from app.translation.submit import submit
+from app.translation.submit import BadKey, OtherRequest, check_key, submit
 
 # The longest form of a character in JSON is a pair of \uXXXX escapes.
 BYTES_PER_CHARACTER = 12
 BODY_OVERHEAD = 65_536
 
-_STATUS = {NotJson: 400, TooLong: 413, NotAllowed: 422}
+_STATUS = {NotJson: 400, BadKey: 400, TooLong: 413, NotAllowed: 422, OtherRequest: 422}
+# A full queue of translations empties slowly.
+RETRY_AFTER_SECONDS = 10
 
 
 def _body(max_chars: int) -> bytes:
@@ -46,10 +50,13 @@ def make_blueprint(settings: Settings) -> Blueprint:
         if request.mimetype != "application/json":
             abort(415, "the content type must be application/json")
         try:
+            key = check_key(request.headers.get("Idempotency-Key"))
             asked = parse(_body(settings.translation_max_chars), max_chars=settings.translation_max_chars)
+            translation = submit(asked, settings, idempotency_key=key)
         except NotAllowed as error:
             abort(_STATUS[type(error)], str(error))
-        translation = submit(asked, settings)
+        except QueueFull as error:
+            raise TooManyRequests(str(error), retry_after=RETRY_AFTER_SECONDS) from error
         location = url_for("translation.show", translation_id=translation.id)
         return jsonify(translation.public()), 202, {"Location": location}
 

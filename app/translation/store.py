@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import redis
 
+from app.queueing.submission import Record
 from app.translation.request import TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -97,9 +98,14 @@ class Store:
         self._change = client.register_script(_CHANGE)
         self._reopen = client.register_script(_REOPEN)
 
+    def record(self, translation: Translation) -> Record:
+        """What is stored of a new translation."""
+        fields = {name: value for name, value in vars(translation).items() if value is not None}
+        return Record(_key(translation.id), fields)
+
     def create(self, request: TranslationRequest, *, model: str) -> Translation:
-        """Stores a queued translation with a new id."""
-        translation = Translation(
+        """A queued translation with a new id; who submits it stores its record."""
+        return Translation(
             id=str(uuid4()),
             text=request.text,
             source=request.source,
@@ -114,9 +120,6 @@ class Store:
             started_at=None,
             finished_at=None,
         )
-        fields: dict[Any, Any] = {name: value for name, value in vars(translation).items() if value is not None}
-        self._redis.hset(_key(translation.id), mapping=fields)
-        return translation
 
     def get(self, id: str) -> Translation | None:
         """The translation, or None where there is none (any more)."""
@@ -126,10 +129,6 @@ class Store:
         optional = ("source", "translation", "error", "started_at", "finished_at")
         values: dict[str, Any] = {name: fields.get(name) or None for name in optional}
         return Translation(**fields | values | {"done": int(fields["done"]), "total": int(fields["total"])})
-
-    def delete(self, id: str) -> None:
-        """Forgets a translation whose message could not be queued."""
-        self._redis.delete(_key(id), _chunks_key(id))
 
     def start(self, id: str, *, total: int) -> bool:
         """Marks it as running; False when it has ended or is gone."""

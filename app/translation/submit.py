@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import hashlib
+import re
 
-import redis
-
+from app.queueing.broker import installed
+from app.queueing.submission import Once
 from app.settings import Settings
 from app.translation import actors
-from app.translation.request import TranslationRequest
+from app.translation.request import NotAllowed, NotJson, TranslationRequest
 from app.translation.store import Translation
 
+# A client that heard nothing tries again within minutes; a day is what payment services keep such keys for.
+KEY_KEPT_SECONDS = 86_400
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-def submit(asked: TranslationRequest, settings: Settings) -> Translation:
-    """The queued translation. Raises redis.RedisError or dramatiq's BrokerConnectionError, and nothing is queued."""
-    translation = actors.store().create(asked, model=asked.model or settings.ollama_model)
-    try:
-        actors.translate.send(translation.id)
-    except Exception:
-        # Nobody has its id, so it should not stay; where Redis is away, there is nothing to be done about it.
-        with suppress(redis.RedisError):
-            actors.store().delete(translation.id)
-        raise
-    return translation
+
+class BadKey(NotJson):
+    """An Idempotency-Key that cannot be one."""
+
+
+class OtherRequest(NotAllowed):
+    """An Idempotency-Key that was used for something else."""
+
+
+def check_key(text: str | None) -> str | None:
+    """The value of the header Idempotency-Key, if there is one. Raises BadKey."""
+    if text is not None and not _KEY.fullmatch(text):
+        raise BadKey("the Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID")
+    return text
+
+
+def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: str | None = None) -> Translation:
+    """The queued translation; with a key that was used before, the one of then, as it is now.
+
+    Record and message are stored together or not at all. Raises OtherRequest, QueueFull, redis.RedisError and
+    dramatiq's BrokerConnectionError; nothing is queued then.
+    """
+    store, broker = actors.store(), installed()
+    translation = store.create(asked, model=asked.model or settings.ollama_model)
+    once = _once(asked, translation.id, idempotency_key)
+    message = actors.translate.message(translation.id)
+    while True:
+        known = broker.submit(message, store.record(translation), once=once, most_waiting=settings.queue_limit)
+        if known is None or once is None:
+            return translation
+        first_id, _, fingerprint = known.partition(" ")
+        if fingerprint != once.value.partition(" ")[2]:
+            raise OtherRequest("this Idempotency-Key was used for another request: use a new one for each translation")
+        if first := store.get(first_id):
+            return first
+        # It was kept long enough and is forgotten, so its key is as well.
+        broker.client.delete(once.key)
+
+
+def _once(asked: TranslationRequest, id_: str, key: str | None) -> Once | None:
+    if key is None:
+        return None
+    fingerprint = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+    name = hashlib.sha256(key.encode()).hexdigest()
+    return Once(f"tandem:request:{name}", f"{id_} {fingerprint}", KEY_KEPT_SECONDS)

@@ -22,8 +22,11 @@ def store(client: FakeRedis) -> Store:
 
 
 @pytest.fixture
-def job(store: Store) -> Translation:
-    return store.create(ASKED, model="apertium")
+def job(store: Store, client: FakeRedis) -> Translation:
+    job = store.create(ASKED, model="apertium")
+    record = store.record(job)
+    client.hset(record.key, mapping=dict(record.fields))
+    return job
 
 
 def now(store: Store, job: Translation) -> Translation:
@@ -92,8 +95,8 @@ def test_finished_chunks_are_counted_once_each(store: Store, job: Translation) -
     assert (now(store, job).done, now(store, job).total) == (2, 2)
 
 
-def test_what_is_gone_cannot_be_changed(store: Store, job: Translation) -> None:
-    store.delete(job.id)
+def test_what_is_gone_cannot_be_changed(store: Store, job: Translation, client: FakeRedis) -> None:
+    client.flushall()
     assert store.get(job.id) is None
     assert not store.finish(job.id, "Buenos días.")
     assert store.get(job.id) is None

@@ -140,20 +140,6 @@ def test_without_redis_nothing_is_accepted_and_the_client_may_come_again(
     assert redis_client.dbsize() == 0
 
 
-def test_a_translation_whose_message_cannot_be_queued_leaves_nothing_behind(
-    client: FlaskClient, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from app.translation import actors
-
-    def refuse(*_args: object) -> None:
-        raise redis.ConnectionError("cut")
-
-    monkeypatch.setattr(actors.translate, "send", refuse)
-
-    assert_problem(client.post("/translations", json=GOOD), 503, "the queue does not answer")
-    assert redis_client.dbsize() == 0
-
-
 def test_readyz_names_the_model_that_is_away(client: FlaskClient) -> None:
     looked_at = client.get("/readyz").get_json()["checks"]
 
