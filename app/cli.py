@@ -122,7 +122,7 @@ def consume(
         )
     logs.configure(config.log_level, config.log_format, verbosity=verbosity)
     installed = broker.install(config)
-    workloads.load()
+    loaded = workloads.load()
     queues = queues or config.queues_of_worker(logs.worker_number())
     unknown = set(queues) - installed.get_declared_queues()
     if unknown:
@@ -135,9 +135,17 @@ def consume(
         messages=_given(limit, config.worker_message_limit),
         failures=_given(failure_limit, config.worker_failure_limit),
     )
+    at_once = {queue: most for workload in loaded for queue, most in workload.at_once(config).items()}
     threads = threads or config.worker_threads
     try:
-        run(installed, queues=queues, threads=threads, limits=limits, drain_timeout=config.drain_timeout)
+        run(
+            installed,
+            queues=queues,
+            threads=threads,
+            limits=limits,
+            drain_timeout=config.drain_timeout,
+            at_once=at_once,
+        )
     except MemoryLimitTooSmall as error:
         raise click.ClickException(str(error)) from error
 

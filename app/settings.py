@@ -125,6 +125,7 @@ class Settings(BaseModel):
     ollama_url: str = _text("http://model:11434", "http://HOST[:PORT] or https://HOST[:PORT]", "Ollama's API")
     ollama_model: str = _text("apertium", "a model's name as Ollama lists it", "the model that translates")
     ollama_timeout: int = _number(180, 1, 86_400, "longest silence of one call to Ollama")
+    ollama_concurrency: int = _number(4, 1, 1000, "calls to Ollama at the same time, over all containers on one Redis")
     ollama_num_ctx: int = _number(4096, 1024, 1_048_576, "context length, in tokens")
     translation_max_chars: int = _number(100_000, 1, 10_000_000, "longest text that is accepted, in characters")
     translation_retention: int = _number(604_800, 60, 31_536_000, "how long an ended translation is kept")

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from types import FrameType
 
@@ -72,12 +73,21 @@ class Stop:
         return self._asked.wait(seconds)
 
 
-def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Limits, drain_timeout: int) -> None:
+def consume(
+    broker: Broker,
+    *,
+    queues: tuple[str, ...],
+    threads: int,
+    limits: Limits,
+    drain_timeout: int,
+    at_once: Mapping[str, int] | None = None,
+) -> None:
     """Runs messages of `queues` on `threads` threads until SIGTERM, SIGINT or a limit.
 
-    The first queue's messages come first; without any name all queues take turns. Returns when the running messages
-    have ended, at the latest after `drain_timeout` seconds. Ends the process with EXIT_STUCK when a thread cannot be
-    interrupted.
+    The first queue's messages come first; without any name all queues take turns. `at_once`: how many messages of a
+    queue may run at the same time, over all workers on this Redis, where that is bounded. Returns when the running
+    messages have ended, at the latest after `drain_timeout` seconds. Ends the process with EXIT_STUCK when a thread
+    cannot be interrupted.
     """
     since = time.monotonic()
     stop = Stop()
@@ -108,6 +118,7 @@ def consume(broker: Broker, *, queues: tuple[str, ...], threads: int, limits: Li
         broker,
         queues=queues,
         in_order=in_order,
+        at_once=at_once,
         threads=threads,
         take=_budget(limits, len(suspects)),
         suspects=suspects,

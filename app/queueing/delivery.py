@@ -5,9 +5,10 @@ The scripts of this folder keep every message in exactly one place (see keys.py)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import redis
@@ -97,16 +98,20 @@ class Delivery:
             raise QueueFull(answer[1])
         return answer[1].decode() if answer[0] == b"known" else None
 
-    def fetch(self, queues: Sequence[str], count: int) -> tuple[list[Taken], float | None]:
+    def fetch(
+        self, queues: Sequence[str], count: int, at_once: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[list[Taken], float | None]:
         """At most `count` messages, the first queue's first, which are now with this worker.
 
-        With them the seconds until the next delayed message is due, None where none waits; it says something only
-        when there was nothing more to take.
+        `at_once`: how many messages of a queue may be with all workers together, where that is bounded. Also the
+        seconds until the next delayed message is due, None where none waits; it says something only when there was
+        nothing more to take.
         """
         names = [keys.HEARTBEATS, keys.PAUSED]
         for queue in queues:
             names += self._keys(queue)
-        answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *queues]))
+        bounds = [part for queue in queues for part in (queue, at_once.get(queue, 0))]
+        answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *bounds]))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         taken = [
             Taken(queues[answer[i] - 1], answer[i + 1].decode(), answer[i + 2], answer[i + 3])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -42,9 +42,9 @@ AGAIN_AFTER = (0.05, 2.0)
 class Worker:
     """Runs messages of `queues` on `threads` threads. One for each process.
 
-    `in_order`: the first queue's messages first, as long as it has any; otherwise the queues take turns. `take`: how
-    many messages may be taken in all. `suspects`: messages that are with this worker already, which run one by one
-    before anything else.
+    `in_order`: the first queue's messages first, as long as it has any; otherwise the queues take turns. `at_once`: of
+    how many messages of a queue may be with all workers together. `take`: how many messages may be taken in all.
+    `suspects`: messages that are with this worker already, which run one by one before anything else.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Worker:
         queues: tuple[str, ...],
         threads: int,
         in_order: bool = True,
+        at_once: Mapping[str, int] | None = None,
         take: Budget | None = None,
         suspects: list[Taken] | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class Worker:
         self._queues = queues
         self._threads = threads
         self._in_order = in_order
+        self._at_once = at_once or {}
         self._budget = take or Budget()
         self._suspects = suspects or []
         self._bell = Bell(broker.client, queues)
@@ -163,7 +165,7 @@ class Worker:
     def _fetch(self, granted: int) -> tuple[list[Taken], float | None]:
         taken: list[Taken] = []
         try:
-            taken, due_in = self._delivery.fetch(self._queues, granted)
+            taken, due_in = self._delivery.fetch(self._queues, granted, self._at_once)
         finally:
             self._budget.put_back(granted - len(taken))
         if not self._in_order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,20 @@ def _none(_settings: Settings) -> Sequence[Check]:
     return ()
 
 
+def _unbounded(_settings: Settings) -> Mapping[str, int]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Workload:
     """A kind of work: importing it declares its actors; the rest is asked for by the processes that need it.
 
     blueprint: its routes. checks: what it depends on, for /readyz and `queue health`. commands: its own commands
-    of `queue`.
+    of `queue`. at_once: how many messages of a queue may run at the same time, over all containers on one Redis.
     """
 
     name: str
     blueprint: Callable[[Settings], Blueprint] | None = None
     checks: Callable[[Settings], Sequence[Check]] = _none
+    at_once: Callable[[Settings], Mapping[str, int]] = _unbounded
     commands: Callable[[], Sequence[Command]] = tuple

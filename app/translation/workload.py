@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.queueing.checks import Check, Warn
@@ -46,4 +46,9 @@ def _checks(settings: Settings) -> Sequence[Check]:
     return (Check("model", look_at_model),)
 
 
-translation = Workload(name="translation", blueprint=_blueprint, checks=_checks, commands=_commands)
+def _at_once(settings: Settings) -> Mapping[str, int]:
+    """A message makes one call after the other, so its place in the queue's bound is its place at Ollama."""
+    return {actors.translate.queue_name: settings.ollama_concurrency}
+
+
+translation = Workload(name="translation", blueprint=_blueprint, checks=_checks, commands=_commands, at_once=_at_once)

@@ -25,7 +25,7 @@ def store(client: FakeRedis) -> Store:
 def job(store: Store, client: FakeRedis) -> Translation:
     job = store.create(ASKED, model="apertium")
     record = store.record(job)
-    client.hset(record.key, mapping=dict(record.fields))
+    client.hset(record.key, mapping={**record.fields})
     return job
 
 

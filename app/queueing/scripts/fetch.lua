@@ -1,21 +1,40 @@
 -- Takes messages off queues, the first queue first, and notes that they are with this worker. Of each queue those whose
 -- time has come go before the ready ones. A bell is silenced only when there is nothing left that it could ring for.
 -- KEYS: heartbeats, paused queues, then of each queue: payloads, ready, delayed, bell, held, deliveries
--- ARGV: worker, how many at most, then the queues
+-- ARGV: worker, how many at most, then of each queue its name and how many of its messages may be with all workers
+-- together (0: any number)
 -- Returns ms until the next delayed message is due (-1: there is none), then of each message: number of its queue
 -- (from 1), id, number of this delivery, payload.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local room = tonumber(ARGV[2])
+local left = tonumber(ARGV[2])
 local due_in = -1
 local answer = {due_in}
-for queue = 1, #ARGV - 2 do
-  if room == 0 then
+
+-- The sets themselves are counted, and not a number beside them: what a dead worker held is free as soon as it is back.
+local function with_workers(name)
+  local count = 0
+  for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    count = count + redis.call('ZCARD', 'dramatiq:__acks__.' .. worker .. '.' .. name)
+  end
+  return count
+end
+
+local function places(name, most)
+  if redis.call('SISMEMBER', KEYS[2], name) == 1 then
+    return 0
+  end
+  return most == '0' and left or math.min(left, most - with_workers(name))
+end
+
+for queue = 1, (#ARGV - 2) / 2 do
+  if left == 0 then
     break
   end
   local key = 2 + (queue - 1) * 6
+  local room = places(ARGV[queue * 2 + 1], ARGV[queue * 2 + 2])
   local payloads, ready, delayed, bell = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
-  if redis.call('SISMEMBER', KEYS[2], ARGV[queue + 2]) == 0 then
+  if room > 0 then
     local ids = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, room)
     if #ids > 0 then
       redis.call('ZREM', delayed, unpack(ids))
@@ -45,7 +64,7 @@ for queue = 1, #ARGV - 2 do
           answer[#answer + 1] = id
           answer[#answer + 1] = redis.call('HINCRBY', KEYS[key + 6], id, 1)
           answer[#answer + 1] = found[i]
-          room = room - 1
+          left = left - 1
         end
       end
     end

@@ -61,6 +61,10 @@ local function store(key, sums, seconds)
   redis.call('EXPIRE', key, seconds)
 end
 
+if redis.call('LLEN', KEYS[2]) > 0 and redis.call('LLEN', KEYS[4]) == 0 then
+  -- Where only so many may run at once, another worker may have waited for a place.
+  redis.call('RPUSH', KEYS[4], 1)
+end
 if next(counts) then
   store('tandem:counts:1:' .. time[1], counts, 120)
   store('tandem:counts:60:' .. math.floor(time[1] / 60), counts, 3720)
