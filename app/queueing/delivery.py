@@ -136,6 +136,14 @@ class Delivery:
         ]
         return {id_.decode() for id_ in cast("list[bytes]", self._settle(names, arguments))}
 
+    def owns(self, taken: Taken) -> bool:
+        """Whether this delivery of the message is still the last one, and with this worker."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zscore(keys.held(self.worker, taken.queue), taken.id)
+            pipe.hget(keys.deliveries(taken.queue), taken.id)
+            held, number = pipe.execute()
+        return held is not None and int(number or 0) == taken.number
+
     def give_back(self, queue: str, ids: Sequence[str], *, untouched: bool = True) -> int:
         """Puts messages back at the head of their queue in this order; tells how many.
 

@@ -16,7 +16,7 @@ from dramatiq import Message, Middleware
 from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound, BrokerConnectionError, DecodeError, Retry
 
-from app.queueing.delivery import Outcome, Taken
+from app.queueing.delivery import Delivery, Outcome, Taken
 from app.queueing.errors import PermanentError
 
 logger = logging.getLogger(__name__)
@@ -60,16 +60,16 @@ class Retries(Middleware):
         return {"max_retries", "retry_delay", "retry_multiplier", "throws", "on_failed"}
 
     def failed(
-        self, taken: Taken, message: Any, exception: BaseException, options: dict[str, Any], worker: str
+        self, taken: Taken, message: Any, exception: BaseException, options: dict[str, Any], delivery: Delivery
     ) -> Outcome:
         """The outcome of an attempt that ended with `exception`. `options`: the actor's."""
         chosen = {**options, **message.options}
         retries = int(message.options.get("retries", 0))
-        note_attempt(message, exception, worker)
+        note_attempt(message, exception, delivery.worker)
         if not self._is_final(exception, retries, chosen):
             return self._again(taken, message, exception, chosen, retries)
         logger.error("gave up after attempt %d: %s: %s", retries + 1, type(exception).__name__, exception)
-        tell(options.get("on_failed"), message, exception)
+        tell(options.get("on_failed"), message, exception, unless=lambda: not delivery.owns(taken))
         return dead_letter(taken, message, exception)
 
     def _again(
@@ -133,12 +133,22 @@ def unreadable(taken: Taken) -> Outcome:
     return Outcome(taken, "failed", "?", taken.payload, "?\tDecodeError")
 
 
-def tell(on_failed: Callable[[Message[Any], BaseException], Any] | None, message: Any, error: BaseException) -> None:
-    """Tells the one who waits for the message, again and again while Redis is away; a bug in it changes nothing."""
+def tell(
+    on_failed: Callable[[Message[Any], BaseException], Any] | None,
+    message: Any,
+    error: BaseException,
+    *,
+    unless: Callable[[], bool] = lambda: False,
+) -> None:
+    """Tells the one who waits for the message, again and again while Redis is away; a bug in it changes nothing.
+
+    `unless`: asked right before; says whether the message is another worker's by now.
+    """
     pause, longest = AGAIN_AFTER
     while on_failed:
         try:
-            on_failed(message, error)
+            if not unless():
+                on_failed(message, error)
         except (redis.RedisError, BrokerConnectionError) as trouble:
             logger.warning("Redis did not take what %s says, again in %.1f s: %s", on_failed, pause, trouble)
             time.sleep(pause)

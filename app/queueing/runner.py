@@ -53,19 +53,19 @@ class Runner:
         return outcome
 
     def _outcome(self, taken: Taken, message: Any) -> Outcome:
-        worker = self._broker.worker
+        delivery = self._broker.delivery
         try:
             actor = self._broker.get_actor(message.actor_name)
         except ActorNotFound as error:
             self._broker.activity.count_unrun()
-            return self._broker.retries.failed(taken, message, error, {}, worker)
+            return self._broker.retries.failed(taken, message, error, {}, delivery)
         exception = self._attempt(actor, message)
         try:
             if exception is None:
                 return Outcome(taken, "handled", message.actor_name)
             if isinstance(exception, (Continue, Shutdown)):
                 return retries.continued(taken, message, leaving=self._broker.draining.is_set())
-            return self._broker.retries.failed(taken, message, exception, actor.options, worker)
+            return self._broker.retries.failed(taken, message, exception, actor.options, delivery)
         finally:
             # An exception keeps its frames and all that they hold, and they lead back to here: a circle that would last
             # until the garbage collector comes.

@@ -14,7 +14,7 @@ from app.queueing.broker import must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
 from app.translation import prompt
-from app.translation.chunks import split
+from app.translation.chunks import Document, split
 from app.translation.ollama import Ollama, OllamaError
 from app.translation.store import Store, Translation
 
@@ -72,20 +72,30 @@ def translate(translation_id: str) -> None:
     if job is None:
         return
     document = split(job.text, budget=CHUNK_TOKENS)
-    store().start(job.id, total=len(document.chunks))
-    done = store().chunks(job.id)
+    run = store().start(job.id, total=len(document.chunks))
+    if run is None:
+        return
     try:
-        for number, chunk in enumerate(document.chunks):
-            if number not in done:
-                if must_pause(settings.current().ollama_timeout):
-                    raise Continue
-                asked = prompt.messages(chunk.text, source=job.source, target=job.target)
-                done[number] = ollama().chat(job.model, asked)
-                store().add_chunk(job.id, number, done[number])
+        done = _translate_chunks(job, run, document)
     except Continue:
-        store().requeue(job.id)
+        store().requeue(job.id, run)
         raise
     except (Exception, TimeLimitExceeded) as error:
-        store().requeue(job.id, error=_reason(error))
+        store().requeue(job.id, run, error=_reason(error))
         raise
-    store().finish(job.id, document.join([done[number] for number in range(len(document.chunks))]))
+    store().finish(job.id, run, document.join([done[number] for number in range(len(document.chunks))]))
+
+
+def _translate_chunks(job: Translation, run: str, document: Document) -> dict[int, str]:
+    """All chunks by their numbers; those that are missing are translated and stored one by one."""
+    done = store().chunks(job.id)
+    for number, chunk in enumerate(document.chunks):
+        if number not in done:
+            if must_pause(settings.current().ollama_timeout):
+                raise Continue
+            asked = prompt.messages(chunk.text, source=job.source, target=job.target)
+            done[number] = ollama().chat(job.model, asked)
+            if not store().add_chunk(job.id, run, number, done[number]):
+                logger.warning("another worker has taken this translation over, or it has ended")
+                raise Continue
+    return done

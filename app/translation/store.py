@@ -21,19 +21,33 @@ from app.translation.request import TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
-# KEYS: record, chunks. ARGV: retention in seconds or 0 while it has not ended, then field and value pairs, the first of
-# them the status when that changes.
+# KEYS: record, chunks. ARGV: the run that it is for, or nothing for any, retention in seconds or 0 while it has not
+# ended, then field and value pairs, the first of them the status when that changes.
 # An ended translation stays as it ended, however often its message is delivered.
 _CHANGE = """
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status or status == 'done' or status == 'failed' or status == 'cancelled' then
     return 0
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-if ARGV[1] ~= '0' then
-    redis.call('EXPIRE', KEYS[1], ARGV[1])
-    redis.call('EXPIRE', KEYS[2], ARGV[3] == 'failed' and ARGV[1] or 0)
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then
+    return 0
 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+if ARGV[2] ~= '0' then
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    redis.call('EXPIRE', KEYS[2], ARGV[4] == 'failed' and ARGV[2] or 0)
+end
+return 1
+"""
+
+# KEYS: record, chunks. ARGV: run, number of the chunk, its translation.
+_ADD_CHUNK = """
+local record = redis.call('HMGET', KEYS[1], 'status', 'run')
+if record[1] ~= 'running' or record[2] ~= ARGV[1] then
+    return 0
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[1], 'done', redis.call('HLEN', KEYS[2]))
 return 1
 """
 
@@ -96,6 +110,7 @@ class Store:
         self._redis = client
         self._retention = retention
         self._change = client.register_script(_CHANGE)
+        self._add_chunk = client.register_script(_ADD_CHUNK)
         self._reopen = client.register_script(_REOPEN)
 
     def record(self, translation: Translation) -> Record:
@@ -126,21 +141,27 @@ class Store:
         fields = _answer(self._redis.hgetall(_key(id)))
         if not fields:
             return None
+        fields.pop("run", None)
         optional = ("source", "translation", "error", "started_at", "finished_at")
         values: dict[str, Any] = {name: fields.get(name) or None for name in optional}
         return Translation(**fields | values | {"done": int(fields["done"]), "total": int(fields["total"])})
 
-    def start(self, id: str, *, total: int) -> bool:
-        """Marks it as running; False when it has ended or is gone."""
-        return self._set(id, status="running", total=total, started_at=_now())
+    def start(self, id: str, *, total: int) -> str | None:
+        """Marks it as running and gives the name of this run; None when it has ended or is gone.
 
-    def requeue(self, id: str, *, error: str = "") -> bool:
+        Only the last run that started can change anything: one whose worker was thought dead, and lives, cannot.
+        """
+        run = uuid4().hex
+        return run if self._set(id, status="running", total=total, started_at=_now(), run=run) else None
+
+    def requeue(self, id: str, run: str, *, error: str = "") -> bool:
         """Marks it as queued again, after an attempt that failed with `error` or a part that is done."""
-        return self._set(id, status="queued", error=error)
+        return self._set(id, status="queued", error=error, by=run)
 
-    def finish(self, id: str, translation: str) -> bool:
-        """Stores the result, once; False when it has ended before."""
-        return self._set(id, self._retention, status="done", translation=translation, error="", finished_at=_now())
+    def finish(self, id: str, run: str, translation: str) -> bool:
+        """Stores the result, once; False when it has ended before or another run has begun."""
+        ended = {"status": "done", "translation": translation, "error": "", "finished_at": _now()}
+        return self._set(id, self._retention, by=run, **ended)
 
     def fail(self, id: str, error: str) -> bool:
         """Ends it without a result; False when it has ended before."""
@@ -150,21 +171,20 @@ class Store:
         """Queues a failed translation again; False when it has not failed."""
         return bool(self._reopen(keys=[_key(id), _chunks_key(id)]))
 
-    def add_chunk(self, id: str, number: int, text: str) -> None:
-        """Stores one finished chunk and counts it, so that a later delivery goes on behind it."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_chunks_key(id), str(number), text)
-            pipe.hlen(_chunks_key(id))
-            done = pipe.execute()[1]
-        self._set(id, done=done)
+    def add_chunk(self, id: str, run: str, number: int, text: str) -> bool:
+        """Stores one finished chunk and counts it, so that a later delivery goes on behind it.
+
+        False when the translation has ended or another run has begun.
+        """
+        return bool(self._add_chunk(keys=[_key(id), _chunks_key(id)], args=[run, number, text]))
 
     def chunks(self, id: str) -> dict[int, str]:
         """The finished chunks by their numbers."""
         return {int(number): text for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
 
-    def _set(self, id: str, retention: int = 0, **fields: str | int) -> bool:
+    def _set(self, id: str, retention: int = 0, by: str = "", **fields: str | int) -> bool:
         pairs = [part for pair in fields.items() for part in pair]
-        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[retention, *pairs]))
+        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[by, retention, *pairs]))
 
 
 def _key(id: str) -> str:

@@ -14,9 +14,10 @@ import pytest
 from dramatiq.middleware import SkipMessage, TimeLimitExceeded
 from fakeredis import FakeRedis
 
+from app.queueing import keys
 from app.queueing.broker import Broker, must_pause
 from app.queueing.delivery import Outcome
-from app.queueing.errors import Continue, ExpectedError
+from app.queueing.errors import Continue, ExpectedError, PermanentError
 from app.queueing.runner import Runner
 from tests.unit.engine import Clock, broker_on, send
 
@@ -273,3 +274,15 @@ def test_a_traceback_that_never_came_to_the_actor_stays_whole(redis_: FakeRedis)
 
     seen = json.loads(ended.payload)["options"]["traceback"]
     assert "in __call__" in seen and "takes 0 positional arguments but 1 was given" in seen
+
+
+def test_nobody_is_told_of_a_failure_by_a_worker_that_has_lost_the_message(redis_: FakeRedis) -> None:
+    told: list[str] = []
+
+    def lose_it(_: str) -> None:
+        redis_.hincrby(keys.deliveries("default"), "a", 1)
+        raise PermanentError("no")
+
+    run(broker_on(redis_), lose_it, on_failed=lambda message, _error: told.append(message.message_id))
+
+    assert told == []

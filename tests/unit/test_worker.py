@@ -203,9 +203,9 @@ def test_an_idle_worker_wakes_by_the_bell_and_asks_for_nothing_meanwhile(
     asked: list[int] = []
     fetch = broker.delivery.fetch
 
-    def note(queues: Any, count: int) -> Any:
+    def note(queues: Any, count: int, at_once: Any) -> Any:
         asked.append(count)
-        return fetch(queues, count)
+        return fetch(queues, count, at_once)
 
     monkeypatch.setattr(broker.delivery, "fetch", note)
     idle = bench.work(broker)
