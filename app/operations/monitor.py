@@ -10,10 +10,12 @@ import logging
 import signal
 import threading
 
-from app import logs
+from app import environment, logs
 from app.operations import supervisor
 from app.operations.lookout import Lookout
+from app.operations.vouching import Vouching
 from app.queueing import signs
+from app.queueing.connection import connect_to
 from app.queueing.signs import BEAT_SECONDS
 
 logger = logging.getLogger("app.operations.monitor")
@@ -47,6 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     # In a thread of its own: a Redis or a receiver that is slow must not keep hung workers alive.
     Lookout.from_environment().start()
+    Vouching(connect_to(environment.redis_url())).start()
     watch = Watch()
     logger.info("watching the workers")
     while not over.wait(BEAT_SECONDS):

@@ -206,11 +206,14 @@ class Delivery:
             pipe.hset(keys.WORKERS, self.worker, sign)
             pipe.execute()
 
-    def lost(self, silent_ms: int) -> list[Delivery]:
-        """The workers of whom nothing was heard for so long, each ready to be recovered from."""
-        before = self.now() - silent_ms
-        names = cast("list[bytes]", self._redis.zrangebyscore(keys.HEARTBEATS, "-inf", before))
-        return [Delivery(self._redis, worker=name.decode()) for name in names]
+    def heartbeats(self) -> dict[str, float]:
+        """When each worker gave its last sign, in ms by the clock of Redis."""
+        beats = cast("list[tuple[bytes, float]]", self._redis.zrange(keys.HEARTBEATS, 0, -1, withscores=True))
+        return {name.decode(): beat for name, beat in beats}
+
+    def of(self, worker: str) -> Delivery:
+        """The messages of another worker, one that is lost."""
+        return Delivery(self._redis, worker=worker)
 
     def holds_nothing(self) -> bool:
         """Whether no message of any queue, known here or not, is with this worker."""

@@ -15,13 +15,14 @@ import redis
 from app.queueing import signs
 from app.queueing.broker import Broker
 from app.queueing.limits import resident_memory
-from app.queueing.recovery import tidy
+from app.queueing.lost import LostWorkers
+from app.queueing.recovery import bring_back, forget_old_dead_letters
 from app.queueing.turns import Turn
 
 logger = logging.getLogger(__name__)
 
 # Every 14 seconds.
-TIDY_BEATS = 7
+FORGET_BEATS = 7
 
 
 class Presence:
@@ -40,6 +41,7 @@ class Presence:
         self._broker = broker
         self._activity = broker.activity
         self._delivery = broker.delivery
+        self._lost = LostWorkers()
         self._beats = 0
         self._over = threading.Event()
         self.state = "consuming"
@@ -78,8 +80,9 @@ class Presence:
         self._delivery.beat(json.dumps(self._sign()))
         self._look()
         self._turn.renew()
-        if self._beats % TIDY_BEATS == 0:
-            tidy(self._broker)
+        bring_back(self._broker, self._lost.look(self._delivery.heartbeats()))
+        if self._beats % FORGET_BEATS == 0:
+            forget_old_dead_letters(self._broker)
 
     def _sign(self) -> dict[str, Any]:
         running = self._activity.running()

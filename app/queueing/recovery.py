@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from dramatiq.errors import ActorNotFound
 
@@ -18,8 +19,6 @@ class WorkerKilled(PermanentError):
     """A message took its workers with it too often."""
 
 
-# A worker of whom nothing was heard for so long is lost, and its host with it: supervisor would have replaced it.
-LOST_AFTER_MS = 60_000
 # A message that was with this many workers when they died is a suspect: it runs alone the next time.
 SUSPECT_DELIVERIES = 2
 # One that was delivered so often, and the last time was alone with a worker that died, becomes a dead letter.
@@ -40,15 +39,19 @@ def recover(broker: Broker) -> list[Taken]:
     return suspects
 
 
-def tidy(broker: Broker) -> None:
-    """Brings back what lost workers hold and forgets old dead letters. Any worker may, any time. Raises RedisError."""
-    # Whoever has only ever sent messages is among them as well: it holds nothing, and is forgotten.
-    for lost in broker.delivery.lost(LOST_AFTER_MS):
-        for queue, messages in _held(broker, lost).items():
-            _give_back(lost, queue, messages)
-        lost.forget_alone()
-        if lost.holds_nothing():
-            lost.leave()
+def bring_back(broker: Broker, lost: Iterable[str]) -> None:
+    """Brings back what these workers hold, which are lost with their hosts. Raises RedisError."""
+    for name in lost:
+        delivery = broker.delivery.of(name)
+        for queue, messages in _held(broker, delivery).items():
+            _give_back(delivery, queue, messages)
+        delivery.forget_alone()
+        if delivery.holds_nothing():
+            delivery.leave()
+
+
+def forget_old_dead_letters(broker: Broker) -> None:
+    """Forgets dead letters that were kept long enough, some at a time. Raises RedisError."""
     # Those of a queue that no actor uses any more as well. dramatiq's own clean-up asks Redis for all keys.
     kept_since = broker.delivery.now() - broker.failed_retention * 1000
     for queue in broker.get_declared_queues() | broker.dead_letters.queues():

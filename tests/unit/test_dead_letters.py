@@ -322,9 +322,9 @@ def test_dead_letters_are_forgotten_after_the_retention(client: FakeRedis) -> No
     bury(client, 1, queue="unknown-here", died=now - 61_000)
     young = bury(client, 2, queue="unknown-here", died=now - 50_000)
 
-    recovery.tidy(broker(client, 3600))
+    recovery.forget_old_dead_letters(broker(client, 3600))
     assert len(places(client, "unknown-here")) == 2
-    recovery.tidy(broker(client, 60))
+    recovery.forget_old_dead_letters(broker(client, 60))
     assert places(client, "unknown-here") == {young: ["dead"]}
 
 

@@ -442,33 +442,26 @@ def test_without_redis_the_sender_is_told() -> None:
 # --- the other workers -------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_says_nothing_is_lost_until_it_says_something(
+def test_a_worker_is_known_by_its_sign_until_it_leaves(
     redis_: FakeRedis, one: Delivery, other: Delivery, clock: Clock
 ) -> None:
     one.beat('{"pid": 1}')
-    other.beat("{}")
     assert redis_.hget(keys.WORKERS, FIRST) == b'{"pid": 1}'
     clock.forward(10)
     other.beat("{}")
-    assert [lost.worker for lost in other.lost(10_000)] == [FIRST]
-    one.beat("{}")
-    assert other.lost(10_000) == []
+    assert other.heartbeats() == {FIRST: clock.milliseconds - 10_000, SECOND: clock.milliseconds}
     one.leave()
-    clock.forward(20)
-    assert [lost.worker for lost in other.lost(10_000)] == [SECOND]
+    assert list(other.heartbeats()) == [SECOND]
     assert redis_.hkeys(keys.WORKERS) == [SECOND.encode()]
 
 
-def test_a_worker_that_takes_messages_is_missed_when_it_is_silent(
-    redis_: FakeRedis, one: Delivery, clock: Clock
-) -> None:
+def test_a_worker_that_takes_messages_is_missed_when_it_is_silent(one: Delivery, other: Delivery) -> None:
     put(one, "a")
     fetch(one)
-    clock.forward(61)
-    (lost,) = one.lost(60_000)
-    assert lost.worker == FIRST and not lost.holds_nothing()
-    lost.give_back("default", ["a"])
-    assert lost.holds_nothing()
+    assert list(other.heartbeats()) == [FIRST]
+    assert not other.of(FIRST).holds_nothing()
+    other.of(FIRST).give_back("default", ["a"])
+    assert other.of(FIRST).holds_nothing()
 
 
 def test_every_command_says_when_redis_is_away(one: Delivery) -> None:

@@ -13,8 +13,8 @@ from fakeredis import FakeRedis
 from app.queueing import keys, retries
 from app.queueing.broker import Broker
 from app.queueing.delivery import Taken
-from app.queueing.recovery import LOST_AFTER_MS, recover, tidy
-from tests.unit.engine import FIRST, SECOND, Clock, broker_on, ids, outcome, places, send, waiting
+from app.queueing.recovery import bring_back, recover
+from tests.unit.engine import FIRST, SECOND, broker_on, ids, outcome, places, send, waiting
 
 REASON = "3 workers died while they handled this message"
 
@@ -208,45 +208,44 @@ def test_all_declared_queues_are_brought_back(redis_: FakeRedis, worker: Worker)
 # --- lost workers ------------------------------------------------------------------------------------------------
 
 
-def test_what_a_lost_worker_held_is_brought_back_by_any_other(redis_: FakeRedis, worker: Worker, clock: Clock) -> None:
+GONE = "gone:worker_00"
+
+
+def test_what_a_lost_worker_held_is_brought_back_by_any_other(redis_: FakeRedis, worker: Worker) -> None:
     send(worker.begin(), "a", "b", "c")
-    worker.begin("gone:worker_00").delivery.fetch(("default",), 2)
+    worker.begin(GONE).delivery.fetch(("default",), 2)
     other = worker.begin()
-    tidy(other)
+    other.delivery.beat("{}")
     assert waiting(redis_) == ["c"]
 
-    clock.forward(LOST_AFTER_MS / 1000 + 1)
-    other.delivery.beat("{}")
-    tidy(other)
+    bring_back(other, [GONE])
 
     assert waiting(redis_) == ["a", "b", "c"]
     assert redis_.zrange(keys.HEARTBEATS, 0, -1) == [FIRST.encode()]
 
 
 def test_a_lost_worker_is_remembered_while_it_holds_messages_of_a_queue_unknown_here(
-    redis_: FakeRedis, worker: Worker, clock: Clock
+    redis_: FakeRedis, worker: Worker
 ) -> None:
-    lost = worker.begin("gone:worker_00")
+    lost = worker.begin(GONE)
     send(lost, "a", queue="unknown")
     lost.delivery.fetch(("unknown",), 1)
-    clock.forward(LOST_AFTER_MS / 1000 + 1)
 
-    tidy(worker.begin())
+    bring_back(worker.begin(), [GONE])
 
-    assert redis_.zscore(keys.HEARTBEATS, "gone:worker_00")
-    assert places(redis_) == {"a": "gone:worker_00"}
+    assert redis_.zscore(keys.HEARTBEATS, GONE)
+    assert places(redis_) == {"a": GONE}
 
 
 def test_a_lost_worker_that_died_of_a_message_alone_is_proof_as_well(
-    redis_: FakeRedis, worker: Worker, clock: Clock, told: list[tuple[str, str]]
+    redis_: FakeRedis, worker: Worker, told: list[tuple[str, str]]
 ) -> None:
     send(worker.begin(), "a", "b")
     worker.take_and_die()
     first, _ = worker.take_and_die()
     worker.begin().delivery.deliver_alone(first)
-    clock.forward(LOST_AFTER_MS / 1000 + 1)
 
-    tidy(worker.begin(SECOND))
+    bring_back(worker.begin(SECOND), [FIRST])
 
     assert places(redis_) == {"a": "dead", "b": "ready"}
     assert told == [("a", REASON)]
