@@ -258,6 +258,7 @@ def _print_for_supervisor(effective: settings.Settings) -> None:
         "START_PROGRAMS": " ".join(effective.started_programs),
         "LOG_LEVEL": effective.log_level,
         "LOG_FORMAT": effective.log_format,
+        "REDIS_MAXMEMORY": effective.redis_maxmemory,
         "WORKER_PROCESSES": effective.worker_processes,
         "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
         **{name.upper(): getattr(effective, name) for name in settings.THRESHOLDS},

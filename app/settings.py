@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from app import sentinel
 from app.environment import EMBEDDED_REDIS_URL
 
 PROGRAMS = ("redis", "web", "worker", "monitor", "events")
@@ -120,8 +121,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     redis_url: SecretStr | None = _text(
-        None, "redis://…, rediss://… or unix:///…, or empty for the embedded Redis", "where the queue is"
+        None,
+        "redis://…, rediss://…, unix:///… or redis+sentinel://HOST,…/SERVICE, or empty for the embedded Redis",
+        "where the queue is",
     )
+    redis_maxmemory: int = _size("256M", "most memory of the embedded Redis, which then refuses more; 0: any")
     ollama_url: str = _text("http://model:11434", "http://HOST[:PORT] or https://HOST[:PORT]", "Ollama's API")
     ollama_model: str = _text("apertium", "a model's name as Ollama lists it", "the model that translates")
     ollama_timeout: int = _number(180, 1, 86_400, "longest silence of one call to Ollama")
@@ -177,7 +181,7 @@ class Settings(BaseModel):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("worker_memory_limit", "alert_memory", mode="before")
+    @field_validator("worker_memory_limit", "redis_maxmemory", "alert_memory", mode="before")
     @classmethod
     def _bytes(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
@@ -332,6 +336,8 @@ def _is_http_url(text: str) -> bool:
 
 
 def _is_redis_url(text: str) -> bool:
+    if sentinel.is_url(text):
+        return sentinel.parse(text) is not None
     if text.startswith("unix://"):
         return text.startswith("unix:///") and not set("?#") & set(text)
     try:

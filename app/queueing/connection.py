@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from app import sentinel
 
 if TYPE_CHECKING:  # the monitor lives without the library that checks the settings
     from app.settings import Settings
@@ -25,18 +27,20 @@ def connect(settings: Settings, *, decode: bool = False) -> redis.Redis:
 
 
 def connect_to(url: str, *, decode: bool = False) -> redis.Redis:
-    """A client of the Redis at this URL; it connects at the first command.
+    """A client of the Redis at this URL, or of the one that its Sentinels name; it connects at the first command.
 
     No command is sent a second time by itself: the first one may have been carried out before the connection broke,
     and taking a message twice is not the same as once. A pooled connection that died is noticed before it is used.
     """
-    return redis.Redis.from_url(
-        url,
-        decode_responses=decode,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_timeout=COMMAND_TIMEOUT,
-        retry=Retry(NoBackoff(), retries=0),
-    )
+    options: dict[str, Any] = {
+        "decode_responses": decode,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": COMMAND_TIMEOUT,
+        "retry": Retry(NoBackoff(), retries=0),
+    }
+    if sentinel.is_url(url):
+        return sentinel.connect(url, **options)
+    return redis.Redis.from_url(url, **options)
 
 
 def text(value: bytes | str) -> str:

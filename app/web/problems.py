@@ -50,8 +50,10 @@ def _detail(error: HTTPException) -> str:
 
 
 def _queue_away(error: Exception) -> Response:
-    logger.warning("the queue did not answer: %s", error)
-    response = problem(503, "Service Unavailable", "the queue does not answer: try again soon")
+    logger.warning("the queue did not take it: %s", error)
+    full = isinstance(error.__cause__ or error, redis.exceptions.OutOfMemoryError)
+    reason = "the queue's memory is full" if full else "the queue does not answer"
+    response = problem(503, "Service Unavailable", f"{reason}: try again soon")
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 

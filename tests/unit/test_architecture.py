@@ -10,16 +10,17 @@ import pytest
 APP = Path(__file__).parents[2] / "app"
 
 ROOMS = {path.stem for path in APP.iterdir() if not path.name.startswith("__")}
-HOUSE = {"environment", "settings", "logs", "queueing", "operations", "workloads", "web", "cli"}
+HOUSE = {"environment", "sentinel", "settings", "logs", "queueing", "operations", "workloads", "web", "cli"}
 #: Every other room is a workload; only the registry knows which ones there are.
 WORKLOADS = ROOMS - HOUSE
 
 MAY_IMPORT = {
     **{room: {"queueing", "logs", "settings"} for room in WORKLOADS},
     "environment": set(),
-    "settings": {"environment"},
+    "sentinel": set(),
+    "settings": {"environment", "sentinel"},
     "logs": set(),
-    "queueing": {"logs", "settings"},
+    "queueing": {"logs", "settings", "sentinel"},
     "operations": {"queueing", "logs", "settings", "environment"},
     "workloads": {*WORKLOADS, "queueing", "logs", "settings"},
     "web": {"workloads", "queueing", "logs", "settings"},

@@ -80,7 +80,8 @@ def test_a_secret_never_appears_in_an_error(url: str) -> None:
 
     assert error.value.lines == [
         "REDIS_URL=****** cannot be used: "
-        "allowed is redis://…, rediss://… or unix:///…, or empty for the embedded Redis"
+        "allowed is redis://…, rediss://…, unix:///… or redis+sentinel://HOST,…/SERVICE, "
+        "or empty for the embedded Redis"
     ]
     assert "hun" not in repr(error.value.__cause__) + repr(error.value.__context__)
 
