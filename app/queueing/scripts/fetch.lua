@@ -15,7 +15,7 @@ local answer = {due_in}
 local function with_workers(name)
   local count = 0
   for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    count = count + redis.call('ZCARD', 'dramatiq:__acks__.' .. worker .. '.' .. name)
+    count = count + redis.call('ZCARD', 'tandem:held:' .. worker .. ':' .. name)
   end
   return count
 end
