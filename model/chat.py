@@ -51,7 +51,8 @@ class Chat:
         _check_context(request)
         answer = content(kind, prompt.text, lambda: self._translate(prompt, measures, gone))
         words, reason = _cut(answer, request.num_predict)
-        yield from play(kind, words, reason, started + self._settings.delay)
+        with self.tally.running():
+            yield from play(kind, words, reason, started + self._settings.delay)
 
     def _count(self, prompt: Prompt, kind: Misbehaviour | None) -> None:
         # A server in real use must not collect its users' texts.

@@ -1,6 +1,8 @@
 """Counts calls for each text, for tests and for the misbehaviour that gets well after some calls."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Tally:
@@ -13,6 +15,8 @@ class Tally:
         self._limit = limit
         self._lock = threading.Lock()
         self._chat = 0
+        self._running = 0
+        self._most_running = 0
         self._texts: dict[str, int] = {}
 
     def add(self, text: str) -> int:
@@ -24,7 +28,19 @@ class Tally:
             self._texts[text] = self._texts.get(text, 0) + 1
             return self._texts[text]
 
-    def as_json(self) -> dict[str, object]:
-        """``{"chat": calls, "texts": {text: calls}}``."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count a call as long as it is answered."""
         with self._lock:
-            return {"chat": self._chat, "texts": dict(self._texts)}
+            self._running += 1
+            self._most_running = max(self._most_running, self._running)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def as_json(self) -> dict[str, object]:
+        """``{"chat": calls, "most_running": calls at the same time, "texts": {text: calls}}``."""
+        with self._lock:
+            return {"chat": self._chat, "most_running": self._most_running, "texts": dict(self._texts)}

@@ -203,5 +203,9 @@ def test_calls_are_counted_by_text_but_not_preloads(port: int) -> None:
     Answer(port, "apertium", messages=[])
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/test/calls")
-    assert json.load(connection.getresponse()) == {"chat": 4, "texts": {TEXT: 3, "other": 1}}
+    assert json.load(connection.getresponse()) == {
+        "chat": 4,
+        "most_running": 1,
+        "texts": {TEXT: 3, "other": 1},
+    }
     connection.close()
