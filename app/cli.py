@@ -278,8 +278,15 @@ def main() -> None:
     except Exception as error:
         if not _is_redis_away(error):
             raise
-        click.echo(f"Error: Redis does not answer: {error}", err=True)
+        click.echo(f"Error: Redis {_what_redis_did(error)}: {error}", err=True)
         sys.exit(1)
+
+
+def _what_redis_did(error: Exception) -> str:
+    import redis
+
+    refused = isinstance(error.__cause__ or error, redis.ResponseError)
+    return "refused it" if refused else "does not answer"
 
 
 def _is_redis_away(error: Exception) -> bool:

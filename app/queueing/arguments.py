@@ -30,7 +30,6 @@ _WORDS = {
     "none_required": "null",
     "missing": "a value",
 }
-_STARS: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 class NotAllowed(Exception):
@@ -64,11 +63,16 @@ def check(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        taken = ", ".join(map(_declared, signature.parameters.values())) or "nothing"
-        raise NotAllowed(f"{error}: allowed is {taken}") from None
+        raise NotAllowed(f"{error}: allowed is {declared(function) or 'nothing'}") from None
     for name, value, annotation in _typed(bound):
         if allowed := _wrong(value, annotation):
             raise NotAllowed(f"{name}: {_shown(value)} is not allowed: {allowed}")
+
+
+def declared(function: Callable[..., Any]) -> str:
+    """What a function takes, as it is written: `text: str, *, target: str = 'es'`."""
+    signature = _signature(function).replace(return_annotation=inspect.Signature.empty)
+    return str(signature)[1:-1].replace("typing.", "")
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -113,13 +117,6 @@ def _sentence(error: ValidationError) -> str:
 
 def _of_message(text: str) -> str:
     return " ".join(text.removeprefix("Input should be ").split())
-
-
-def _declared(parameter: inspect.Parameter) -> str:
-    known = parameter.annotation is not parameter.empty
-    type_ = f": {inspect.formatannotation(parameter.annotation)}" if known else ""
-    default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-    return f"{_STARS.get(parameter.kind, '')}{parameter.name}{type_}{default}"
 
 
 def _shown(value: Any) -> str:

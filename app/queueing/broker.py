@@ -19,14 +19,11 @@ from app import logs
 from app.queueing.activity import Activity
 from app.queueing.connection import connect
 from app.queueing.dead_letters import DeadLetters
-from app.queueing.delivery import Delivery
+from app.queueing.delivery import MAX_DELAY_MS, Delivery
 from app.queueing.retries import Retries
 from app.queueing.submission import Once, Record
 from app.queueing.time_limit import TimeLimit
 from app.settings import FAILED_RETENTION, Settings
-
-# Scores of the sorted set hold more, but a message that waits for longer than a week is better a row in a database.
-MAX_DELAY_MS = 7 * 86_400_000
 
 
 class Broker(dramatiq.Broker):
@@ -49,11 +46,14 @@ class Broker(dramatiq.Broker):
         self.client = client
         self.worker = worker
         self.delivery = Delivery(client, worker=worker)
-        self.dead_letters = DeadLetters(client)
+        self.dead_letters = DeadLetters(client, self.resent)
         self.failed_retention = failed_retention
         self.activity = next(part for part in middleware if isinstance(part, Activity))
         self.retries = next(part for part in middleware if isinstance(part, Retries))
         self.draining = threading.Event()
+
+    def resent(self, queue: str, ids: list[str]) -> None:
+        """Hears of dead letters that were sent again; a worker takes them, so there is nothing to do here."""
 
     def declare_queue(self, queue_name: str) -> None:
         """Makes a queue known; dramatiq calls it for each actor."""

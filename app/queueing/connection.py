@@ -34,6 +34,8 @@ def connect_to(url: str, *, decode: bool = False) -> redis.Redis:
     """
     options: dict[str, Any] = {
         "decode_responses": decode,
+        # Whatever bytes somebody has put into Redis as a name go back to it as they were.
+        "encoding_errors": "surrogateescape",
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": COMMAND_TIMEOUT,
         "retry": Retry(NoBackoff(), retries=0),
@@ -41,6 +43,16 @@ def connect_to(url: str, *, decode: bool = False) -> redis.Redis:
     if sentinel.is_url(url):
         return sentinel.connect(url, **options)
     return redis.Redis.from_url(url, **options)
+
+
+def name(value: bytes) -> str:
+    """A name out of Redis in the form in which it can be sent back, whatever its bytes are."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def raw(name: str) -> bytes:
+    """The bytes of such a name."""
+    return name.encode("utf-8", "surrogateescape")
 
 
 def text(value: bytes | str) -> str:

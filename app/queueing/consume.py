@@ -98,7 +98,7 @@ def consume(
     prepared = _prepare(broker, stop, queues)
     if prepared is None:
         return
-    suspects, stops = prepared
+    suspects, stop_before = prepared
     if suspects:
         logger.warning("%d messages were with workers that died: they run alone first", len(suspects))
         threads, limits = 1, replace(limits, messages=len(suspects))
@@ -110,7 +110,7 @@ def consume(
     presence = Presence(logs.process_name(), broker, turn, queues=queues, threads=threads)
 
     def heed_stop_workers() -> None:
-        if control.stops(broker.client) > stops:
+        if control.stop_asked(broker.client) not in (None, stop_before):
             stop.ask("queue stop-workers")
 
     presence.start(heed_stop_workers)
@@ -144,16 +144,16 @@ def _budget(limits: Limits, suspects: int) -> Budget:
     return Budget(0 if suspects else limits.messages or None)
 
 
-def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[Taken], int] | None:
+def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[Taken], bytes | None] | None:
     """Waits for Redis, which starts at the same moment, and recovers.
 
-    The suspects and how often all workers were asked to stop before; None on a stop.
+    The suspects, and when all workers were asked to stop before (see control.py); None on a stop.
     """
     pause, since = 0.05, time.monotonic()
     while True:
         try:
             broker.client.sadd(keys.QUEUES, *queues)
-            return recover(broker), control.stops(broker.client)
+            return recover(broker), control.stop_asked(broker.client)
         except redis.RedisError as error:
             if time.monotonic() - since > 1:
                 logger.warning("waiting for Redis: %s", error)

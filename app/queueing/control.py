@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import redis
 from dramatiq import Broker, Message
@@ -61,14 +62,17 @@ def resume(client: redis.Redis, queue: str) -> bool:
     return resumed
 
 
-def ask_to_stop(client: redis.Redis) -> int:
-    """Asks every worker that runs now to finish and leave; gives how often they were asked so far."""
-    return int(client.incr(keys.STOPS))
+def ask_to_stop(client: redis.Redis) -> None:
+    """Asks every worker that runs now to finish and leave."""
+    client.set(keys.STOP, uuid4().hex)
 
 
-def stops(client: redis.Redis) -> int:
-    """How often all workers were asked to stop: each leaves when this is more than at its start."""
-    return int(cast("bytes | None", client.get(keys.STOPS)) or 0)
+def stop_asked(client: redis.Redis) -> bytes | None:
+    """The last time that all workers were asked to stop, by a name of its own; None when they never were.
+
+    Each leaves when it is another one than at its start. A number would begin anew in a Redis that lost its data.
+    """
+    return cast("bytes | None", client.get(keys.STOP))
 
 
 def workers(client: redis.Redis) -> dict[str, dict[str, Any]]:
@@ -119,11 +123,14 @@ class Purge:
         for start in range(0, len(self._delayed), BATCH):
             yield self._aside(self._delayed[start : start + BATCH])
         names = [keys.ready(self._queue), keys.delayed(self._queue)]
-        while self._last_ready:
+        # Not only up to the last one: that can have been taken meanwhile and have come back behind new ones.
+        left = self.ready
+        while self._last_ready and left > 0:
             until = current_millis() + ASIDE_MS
-            ids = cast("list[bytes]", self._put_ready_aside(names, [self._last_ready, BATCH, until]))
+            ids = cast("list[bytes]", self._put_ready_aside(names, [self._last_ready, min(BATCH, left), until]))
             if not ids:
                 return
+            left -= len(ids)
             yield ids
 
     def _aside(self, ids: Sequence[bytes]) -> list[bytes]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from dramatiq import Message
 from dramatiq.common import current_millis
-from dramatiq.errors import DecodeError
+
+from app.queueing import payload
 
 # What the end of a message left in its options, and a fresh start must not find there.
 _OF_THE_END = ("traceback", "failed_at", "eta")
@@ -56,14 +57,7 @@ class Letter:
     @cached_property
     def content(self) -> Message[Any] | None:
         """The message; None when its payload cannot be read."""
-        try:
-            message: Message[Any] = Message.decode(self.payload or b"")
-        except DecodeError:
-            return None
-        texts = (message.queue_name, message.actor_name, message.message_id)
-        mappings = (message.kwargs, message.options)
-        fits = all(isinstance(text, str) for text in texts) and all(isinstance(part, dict) for part in mappings)
-        return message if fits else None
+        return payload.read(self.payload or b"")
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -108,7 +102,7 @@ class Letter:
             return "its payload cannot be read"
         if self.attempts:
             return self.attempts[-1].message
-        return (self.traceback.strip().splitlines() or [""])[-1]
+        return (self.traceback.strip().splitlines() or ["it never began: something in its options is wrong"])[-1]
 
     def revived(self) -> bytes | None:
         """The payload with which it begins anew, its attempts still on record; None when it cannot be read."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import redis
 
 from app.queueing import keys
+from app.queueing.connection import name, raw
 from app.queueing.dead_letter import UNKNOWN, Kind, Letter
 
 T = TypeVar("T")
@@ -57,10 +58,16 @@ class Retried(NamedTuple):
 
 
 class DeadLetters:
-    """The dead letters in one Redis. All methods raise redis.RedisError."""
+    """The dead letters in one Redis. All methods raise redis.RedisError.
 
-    def __init__(self, client: redis.Redis) -> None:
+    `resent` is told of the queue and the ids of messages that were sent again.
+    """
+
+    def __init__(
+        self, client: redis.Redis, resent: Callable[[str, list[str]], None] = lambda _queue, _ids: None
+    ) -> None:
         self._redis = client
+        self._resent = resent
         self._page, self._retry, self._remove = (
             client.register_script((_SCRIPTS / f"dead_{name}.lua").read_text()) for name in ("page", "retry", "remove")
         )
@@ -136,7 +143,7 @@ class DeadLetters:
         """Forgets letters of one queue, each only if it has not died anew; tells how many."""
         removed = 0
         for batch in _batches(iter(letters), BATCH):
-            arguments = [part for letter in batch for part in (_bytes(letter.id), letter.died)]
+            arguments = [part for letter in batch for part in (raw(letter.id), letter.died)]
             removed += int(self._remove(_dead_keys(batch[0].queue), arguments))
         return removed
 
@@ -158,27 +165,29 @@ class DeadLetters:
         died: Any = -math.inf if direction == "up" else math.inf
         id_ = b""
         while page := cast("list[Any]", self._page(key_names, [direction, died, id_, PAGE])):
-            kinds |= {raw: Kind.read(_text(raw)) for raw in set(page[2::3])}
-            for id_, died, raw in zip(page[::3], page[1::3], page[2::3], strict=True):
+            kinds |= {stored: Kind.read(_text(stored)) for stored in set(page[2::3])}
+            for id_, died, stored in zip(page[::3], page[1::3], page[2::3], strict=True):
                 if float(died) > until:
                     return
-                if takes(kinds[raw]):
-                    yield Letter(queue, _text(id_), float(died), kinds[raw])
+                if takes(kinds[stored]):
+                    yield Letter(queue, _text(id_), float(died), kinds[stored])
 
     def _opened(self, letters: Sequence[Letter]) -> list[Letter]:
         """The same letters with their payloads."""
         payloads: dict[tuple[str, str], bytes | None] = {}
         for queue in {letter.queue for letter in letters}:
             ids = [letter.id for letter in letters if letter.queue == queue]
-            read = cast("list[bytes | None]", self._redis.hmget(keys.dead_payloads(queue), cast(Any, _all_bytes(ids))))
+            read = cast(
+                "list[bytes | None]", self._redis.hmget(keys.dead_payloads(queue), cast(Any, [raw(id_) for id_ in ids]))
+            )
             payloads |= {(queue, id_): payload for id_, payload in zip(ids, read, strict=True)}
         return [replace(letter, payload=payloads[letter.queue, letter.id]) for letter in letters]
 
     def _look_up(self, queue: str, ids: Sequence[str]) -> list[Letter]:
         with self._redis.pipeline(transaction=True) as pipeline:
-            for id_ in _all_bytes(ids):
+            for id_ in [raw(id_) for id_ in ids]:
                 pipeline.zscore(keys.dead(queue), id_)
-            pipeline.hmget(keys.dead_kinds(queue), cast(Any, _all_bytes(ids)))
+            pipeline.hmget(keys.dead_kinds(queue), cast(Any, [raw(id_) for id_ in ids]))
             *deaths, kinds = pipeline.execute()
         rows = zip(ids, deaths, kinds, strict=True)
         return [Letter(queue, id_, died, Kind.read(_text(kind))) for id_, died, kind in rows if died is not None]
@@ -186,8 +195,10 @@ class DeadLetters:
     def _send(self, revived: Sequence[tuple[Letter, bytes]]) -> int:
         queue = revived[0][0].queue
         key_names = [*_dead_keys(queue), keys.ready(queue), keys.payloads(queue), keys.QUEUES, keys.bell(queue)]
-        parts = [part for letter, payload in revived for part in (_bytes(letter.id), letter.died, payload)]
-        return int(cast(int, self._retry(key_names, [queue, *parts])))
+        parts = [part for letter, payload in revived for part in (raw(letter.id), letter.died, payload)]
+        sent = int(cast(int, self._retry(key_names, [queue, *parts])))
+        self._resent(queue, [letter.id for letter, _ in revived])
+        return sent
 
 
 def _dead_keys(queue: str) -> list[str]:
@@ -211,14 +222,5 @@ def _parts(revived: Iterable[tuple[Letter, bytes]]) -> Iterator[list[tuple[Lette
         yield part
 
 
-# Whatever bytes somebody has put into Redis come back as they were.
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _all_bytes(texts: Iterable[str]) -> list[bytes]:
-    return [_bytes(text) for text in texts]
+def _text(value: bytes | None) -> str:
+    return name(value or b"")

@@ -14,8 +14,11 @@ from typing import Any, Literal, cast
 import redis
 
 from app.queueing import keys, statistics
+from app.queueing.connection import name, raw
 from app.queueing.submission import Once, QueueFull, Record
 
+# Redis could hold it for longer, but what waits for more than a week is better a row in a database.
+MAX_DELAY_MS = 7 * 86_400_000
 # Redis's Lua can hand over some thousand values at once; a script stays well below.
 MAX_BATCH = 500
 _SCRIPTS = Path(__file__).parent / "scripts"
@@ -114,7 +117,7 @@ class Delivery:
         answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *bounds]))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         taken = [
-            Taken(queues[answer[i] - 1], answer[i + 1].decode(), answer[i + 2], answer[i + 3])
+            Taken(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3])
             for i in range(1, len(answer), 4)
         ]
         return taken, due_in
@@ -124,7 +127,7 @@ class Delivery:
         arguments: list[Any] = []
         for outcome in outcomes:
             taken = outcome.taken
-            arguments += [taken.id, taken.number, outcome.result, outcome.payload, outcome.detail, outcome.actor]
+            arguments += [raw(taken.id), taken.number, outcome.result, outcome.payload, outcome.detail, outcome.actor]
             for seconds in (outcome.waited, outcome.ran):
                 arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
         names = [
@@ -134,13 +137,13 @@ class Delivery:
             keys.dead_kinds(queue),
             keys.dead_counts(queue),
         ]
-        return {id_.decode() for id_ in cast("list[bytes]", self._settle(names, arguments))}
+        return {name(id_) for id_ in cast("list[bytes]", self._settle(names, arguments))}
 
     def owns(self, taken: Taken) -> bool:
         """Whether this delivery of the message is still the last one, and with this worker."""
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zscore(keys.held(self.worker, taken.queue), taken.id)
-            pipe.hget(keys.deliveries(taken.queue), taken.id)
+            pipe.zscore(keys.held(self.worker, taken.queue), raw(taken.id))
+            pipe.hget(keys.deliveries(taken.queue), raw(taken.id))
             held, number = pipe.execute()
         return held is not None and int(number or 0) == taken.number
 
@@ -153,7 +156,7 @@ class Delivery:
         # From the end, so that the first batch comes to stand in front.
         for end in range(len(ids), 0, -MAX_BATCH):
             batch = ids[max(0, end - MAX_BATCH) : end]
-            count += int(cast(int, self._give_back(self._keys(queue), [int(untouched), *batch])))
+            count += int(cast(int, self._give_back(self._keys(queue), [int(untouched), *map(raw, batch)])))
         return count
 
     def held(self, queue: str) -> list[Taken]:
@@ -168,12 +171,12 @@ class Delivery:
             cast("list[bytes | None]", self._redis.hmget(keys.deliveries(queue), names)),
             strict=True,
         )
-        return [Taken(queue, id_.decode(), int(number or 0), payload) for id_, payload, number in found if payload]
+        return [Taken(queue, name(id_), int(number or 0), payload) for id_, payload, number in found if payload]
 
     def deliver_alone(self, taken: Taken) -> Taken | None:
         """Delivers a held message once more, noted as the only one that runs here; None when it is gone."""
         names = [keys.held(self.worker, taken.queue), keys.deliveries(taken.queue), keys.alone(self.worker)]
-        number = int(cast(int, self._alone(names, [taken.queue, taken.id])))
+        number = int(cast(int, self._alone(names, [taken.queue, raw(taken.id)])))
         return Taken(taken.queue, taken.id, number, taken.payload) if number else None
 
     def ran_alone(self) -> tuple[str, str] | None:
@@ -181,7 +184,7 @@ class Delivery:
         noted = cast("bytes | None", self._redis.get(keys.alone(self.worker)))
         if noted is None:
             return None
-        queue, _, id_ = noted.decode().partition("\t")
+        queue, _, id_ = name(noted).partition("\t")
         return queue, id_
 
     def forget_alone(self) -> None:
@@ -190,7 +193,7 @@ class Delivery:
 
     def take(self, queue: str, id_: str) -> Taken | None:
         """Takes this one message, wherever it waits."""
-        answer = cast("list[Any]", self._take([keys.HEARTBEATS, *self._keys(queue)], [self.worker, id_]))
+        answer = cast("list[Any]", self._take([keys.HEARTBEATS, *self._keys(queue)], [self.worker, raw(id_)]))
         return Taken(queue, id_, answer[0], answer[1]) if answer else None
 
     def now(self) -> int:
@@ -209,7 +212,7 @@ class Delivery:
     def heartbeats(self) -> dict[str, float]:
         """When each worker gave its last sign, in ms by the clock of Redis."""
         beats = cast("list[tuple[bytes, float]]", self._redis.zrange(keys.HEARTBEATS, 0, -1, withscores=True))
-        return {name.decode(): beat for name, beat in beats}
+        return {name(worker): beat for worker, beat in beats}
 
     def of(self, worker: str) -> Delivery:
         """The messages of another worker, one that is lost."""
@@ -218,7 +221,7 @@ class Delivery:
     def holds_nothing(self) -> bool:
         """Whether no message of any queue, known here or not, is with this worker."""
         queues = cast("set[bytes]", self._redis.smembers(keys.QUEUES))
-        return not any(self._redis.exists(keys.held(self.worker, queue.decode())) for queue in queues)
+        return not any(self._redis.exists(keys.held(self.worker, name(queue))) for queue in queues)
 
     def leave(self) -> None:
         """Takes this worker off the list of those that must not be silent."""
@@ -238,8 +241,8 @@ class Delivery:
             keys.deliveries(queue),
         ]
 
-    def _script(self, name: str) -> redis.commands.core.Script:
-        return self._redis.register_script((_SCRIPTS / f"{name}.lua").read_text())
+    def _script(self, file: str) -> redis.commands.core.Script:
+        return self._redis.register_script((_SCRIPTS / f"{file}.lua").read_text())
 
 
 def by_queue(messages: Iterable[Taken]) -> dict[str, list[Taken]]:

@@ -19,7 +19,7 @@ tandem:heartbeats                   sorted set: workers by the time (ms) of thei
 tandem:queues                       set of the queues that were ever sent to or consumed
 tandem:paused                       set of the queues that nobody takes messages from
 tandem:workers                      hash: worker -> JSON of what it does (see presence.py)
-tandem:stops                        how often all workers were asked to stop
+tandem:stop                         name of the last time that all workers were asked to stop
 tandem:alone:<worker>               queue, tab, id of the suspect that this worker runs alone (see recovery.py)
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th stretch of so many
                                     seconds since 1970 (see statistics.py)
@@ -35,7 +35,7 @@ HEARTBEATS = "tandem:heartbeats"
 QUEUES = "tandem:queues"
 PAUSED = "tandem:paused"
 WORKERS = "tandem:workers"
-STOPS = "tandem:stops"
+STOP = "tandem:stop"
 ALERTS = "tandem:alerts"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dramatiq.errors import ActorNotFound
 
-from app.queueing import retries
+from app.queueing import payload, retries
 from app.queueing.broker import Broker
 from app.queueing.delivery import Delivery, Taken
 from app.queueing.errors import PermanentError
@@ -77,7 +77,7 @@ def _give_back(delivery: Delivery, queue: str, messages: list[Taken]) -> None:
 
 
 def _bury(broker: Broker, delivery: Delivery, taken: Taken) -> None:
-    message = retries.read(taken)
+    message = payload.read(taken.payload)
     if message is None:
         delivery.settle(taken.queue, [retries.unreadable(taken)])
         return

@@ -16,27 +16,19 @@ from dramatiq import Message, Middleware
 from dramatiq.common import current_millis
 from dramatiq.errors import ActorNotFound, BrokerConnectionError, DecodeError, Retry
 
-from app.queueing.delivery import Delivery, Outcome, Taken
+from app.queueing.delivery import MAX_DELAY_MS, Delivery, Outcome, Taken
 from app.queueing.errors import PermanentError
 
 logger = logging.getLogger(__name__)
 
-MAX_DELAY_MS = 7 * 86_400_000
+# The actor of a payload that is no message.
+UNREADABLE = "?"
 JITTER = 0.1
 AGAIN_AFTER = (0.1, 5.0)
 # A dead letter keeps this much of what happened: attempts, characters of an error's text and of a traceback.
 ATTEMPTS_KEPT = 20
 ERROR_KEPT = 2_000
 TRACEBACK_KEPT = 20_000
-
-_FIELDS: dict[str, type | tuple[type, ...]] = {
-    "queue_name": str,
-    "actor_name": str,
-    "kwargs": dict,
-    "options": dict,
-    "message_id": str,
-    "message_timestamp": (int, float),
-}
 
 
 class Retries(Middleware):
@@ -130,7 +122,7 @@ def dead_letter(taken: Taken, message: Any, exception: BaseException) -> Outcome
 def unreadable(taken: Taken) -> Outcome:
     """The outcome of a payload that is no message: a dead letter as it is."""
     logger.error("the message %s of %s cannot be read: it becomes a dead letter", taken.id, taken.queue)
-    return Outcome(taken, "failed", "?", taken.payload, "?\tDecodeError")
+    return Outcome(taken, "failed", UNREADABLE, taken.payload, f"{UNREADABLE}\tDecodeError")
 
 
 def tell(
@@ -157,16 +149,6 @@ def tell(
         except Exception:
             logger.exception("what should be done when %s fails broke", message.actor_name)
         return
-
-
-def read(taken: Taken) -> Message[Any] | None:
-    """The message of a payload, or None where it is none."""
-    try:
-        message = Message.decode(taken.payload)
-    except DecodeError:
-        return None
-    # The decoder takes whatever stands in the fields.
-    return message if all(isinstance(getattr(message, name), type_) for name, type_ in _FIELDS.items()) else None
 
 
 def _now() -> str:

@@ -14,7 +14,7 @@ from dramatiq.errors import ActorNotFound, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
 
 from app import logs
-from app.queueing import retries
+from app.queueing import payload, retries
 from app.queueing.broker import Broker
 from app.queueing.delivery import Outcome, Taken
 from app.queueing.errors import Continue, ExpectedError
@@ -34,7 +34,7 @@ class Runner:
     def run(self, taken: Taken) -> Outcome:
         """How the message ended; never raises what an actor raises."""
         try:
-            message = retries.read(taken)
+            message = payload.read(taken.payload)
             if message:
                 return self._run(taken, message)
         except Exception:

@@ -39,17 +39,22 @@ class SyncBroker(Broker):
             self._handle_here(message)
         return known
 
+    def resent(self, queue: str, ids: list[str]) -> None:
+        """Handles dead letters that were sent again."""
+        for id_ in ids:
+            self._handle(queue, id_)
+
     def _handle_here(self, message: dramatiq.Message[Any]) -> None:
-        if self._booted != os.getpid():
-            # Here and not when it is made: threads that were started before a fork are not in the child.
-            self._booted = os.getpid()
-            self.emit_after("process_boot")
         try:
             self._handle(message.queue_name, message.message_id)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
 
     def _handle(self, queue: str, id_: str) -> None:
+        if self._booted != os.getpid():
+            # Here and not when it is made: threads that were started before a fork are not in the child.
+            self._booted = os.getpid()
+            self.emit_after("process_boot")
         while taken := self.delivery.take(queue, id_):
             outcome = Runner(self).run(taken)
             self.delivery.settle(queue, [outcome])

@@ -21,6 +21,7 @@ from app.queueing.bell import Bell
 from app.queueing.broker import Broker
 from app.queueing.budget import Budget
 from app.queueing.delivery import MAX_BATCH, Outcome, Taken, by_queue
+from app.queueing.retries import UNREADABLE, unreadable
 from app.queueing.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ MOST_AHEAD = 64
 HOARD_SECONDS = 0.5
 # The longest sleep of an idle worker; only a bell that was lost makes it matter (seconds).
 IDLE_SECONDS = 1.0
+# So often an outcome is tried again that cannot be stored for another reason than Redis.
+BUGS = 3
 # After an error of Redis: the first pause and the longest one (seconds).
 AGAIN_AFTER = (0.05, 2.0)
 
@@ -251,22 +254,40 @@ class Worker:
         while (first := self._outcomes.get()) is not None:
             batch = [first, *islice(_drained(self._outcomes), MAX_BATCH - 1)]
             for queue in {outcome.taken.queue for outcome in batch}:
-                self._settle(queue, [outcome for outcome in batch if outcome.taken.queue == queue])
+                self._settle_or_bury(queue, [outcome for outcome in batch if outcome.taken.queue == queue])
             self._bell.ring()
+
+    def _settle_or_bury(self, queue: str, outcomes: list[Outcome]) -> None:
+        """Stores outcomes. One that cannot be stored for a reason of its own keeps no other from being stored."""
+        try:
+            self._settle(queue, outcomes)
+        except Exception:
+            if len(outcomes) > 1:
+                for outcome in outcomes:
+                    self._settle_or_bury(queue, [outcome])
+                return
+            (outcome,) = outcomes
+            logger.exception("the outcome of %s cannot be stored", outcome.taken.id)
+            if outcome.actor == UNREADABLE:
+                self._here.pop(outcome.taken.id, None)
+            else:
+                self._settle_or_bury(queue, [unreadable(outcome.taken)])
 
     def _settle(self, queue: str, outcomes: list[Outcome]) -> None:
         pause, longest = AGAIN_AFTER
-        uncertain = False
+        uncertain, bugs = False, 0
         numbers = {outcome.taken.id: outcome.taken.number for outcome in outcomes}
         while True:
             try:
                 lost = self._delivery.settle(queue, outcomes)
                 break
             except Exception as error:
-                # Whatever it is: an outcome is not given up.
+                bugs += not isinstance(error, redis.RedisError)
+                if bugs >= BUGS:
+                    raise
                 uncertain = True
                 logger.warning(
-                    "Redis did not take the outcome of %d messages, again in %.2f s: %r", len(outcomes), pause, error
+                    "Redis did not take the outcome of %d messages, again in %.2f s: %s", len(outcomes), pause, error
                 )
                 time.sleep(pause)
                 pause = min(pause * 2, longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from functools import cache
 from typing import Any
@@ -40,7 +41,9 @@ def ollama() -> Ollama:
 
 def give_up(message: Any, exception: BaseException) -> None:
     """Tells the one who waits why there will be no translation."""
-    store().fail(message.args[0], _reason(exception))
+    # It can have been sent with names, as `queue send` allows.
+    sent = inspect.signature(translate.fn).bind(*message.args, **message.kwargs)
+    store().fail(sent.arguments["translation_id"], _reason(exception))
 
 
 def _reason(error: BaseException) -> str:

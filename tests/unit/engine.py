@@ -90,7 +90,7 @@ def places(client: redis.Redis) -> dict[str, str]:
     store: Any = client
     names = {name.decode() for name in store.scan_iter(count=1000)}
     found: dict[str, list[str]] = {}
-    known = {keys.HEARTBEATS, keys.QUEUES, keys.PAUSED, keys.WORKERS, keys.STOPS}
+    known = {keys.HEARTBEATS, keys.QUEUES, keys.PAUSED, keys.WORKERS, keys.STOP}
     for queue in [name.decode() for name in store.smembers(keys.QUEUES)]:
         alive: set[bytes] = set()
 

@@ -43,9 +43,9 @@ def test_each_actor_is_listed_with_queue_arguments_and_retries(broker: Broker) -
         "next: queue send ACTOR '[ARGUMENT, …]'",
     ]
     assert "reports" in lines[1]
-    assert "name: str, day: int=1, *more: str, **rest: Any" in lines[1]
+    assert "name: str, day: int = 1, *more: str, **rest: Any" in lines[1]
     assert lines[1].endswith("7  Write a report.")
-    assert lines[2].split() == ["tidy", "default", "-", "3"]
+    assert lines[2].split() == ["tidy", "default", "3"]
 
 
 def test_json_has_the_same(broker: Broker) -> None:
@@ -54,8 +54,8 @@ def test_json_has_the_same(broker: Broker) -> None:
     assert report == {
         "name": "report",
         "queue": "reports",
-        "arguments": "name: str, day: int=1, *more: str, **rest: Any",
+        "arguments": "name: str, day: int = 1, *more: str, **rest: Any",
         "max_retries": 7,
         "description": "Write a report.",
     }
-    assert (tidy["name"], tidy["queue"], tidy["arguments"], tidy["max_retries"]) == ("tidy", "default", "-", 3)
+    assert (tidy["name"], tidy["queue"], tidy["arguments"], tidy["max_retries"]) == ("tidy", "default", "", 3)

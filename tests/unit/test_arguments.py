@@ -80,7 +80,7 @@ def test_what_the_actor_can_be_called_with_passes(function: Callable[..., Any], 
             charge,
             "[]",
             "missing a required argument: 'order': "
-            "allowed is order: int, amount: float = 1.0, currency: Literal['EUR', 'USD'] = 'EUR'",
+            "allowed is order: int, *, amount: float = 1.0, currency: Literal['EUR', 'USD'] = 'EUR'",
         ),
         (charge, '["5"]', 'order: "5" is not allowed: a whole number is'),
         (charge, "[true]", "order: true is not allowed: a whole number is"),

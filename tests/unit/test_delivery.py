@@ -11,8 +11,7 @@ from dramatiq.errors import ConnectionClosed
 from fakeredis import FakeRedis, FakeServer
 
 from app.queueing import delivery, keys
-from app.queueing.broker import MAX_DELAY_MS
-from app.queueing.delivery import Delivery, Result, Taken
+from app.queueing.delivery import MAX_DELAY_MS, Delivery, Result, Taken
 from app.queueing.statistics import STEPS, TIMES_KEPT, bucket
 from tests.unit.engine import (
     FIRST,

@@ -14,7 +14,7 @@ from flask import Flask
 
 from app import cli
 from app.operations.commands import asking, terminal
-from app.queueing import dead_letters
+from app.queueing import broker, dead_letters
 from tests.unit.dead import DIED, bury, places, put, ready, snapshot
 
 
@@ -70,7 +70,7 @@ def test_the_newest_come_first_and_the_last_line_says_what_to_type_next(client: 
 
 
 def test_without_failed_messages_it_says_so(client: FakeRedis) -> None:
-    for words in ("show", "show --stats", "show --queue translations", "retry --all", "remove --all"):
+    for words in ("show", "show --stats", "show --queue webhooks", "retry --all", "remove --all"):
         assert printed(*words.split()) == ["No failed messages."]
     assert json.loads(failed("show", "--json").output) == json.loads(failed("show", "--stats", "--json").output) == []
 
@@ -198,6 +198,13 @@ def test_ids_are_retried_without_a_question(client: FakeRedis) -> None:
     assert "no failed message has the id id-000000" in refused(client, "retry", ids[0])
 
 
+def declared(*more: str, of: str) -> str:
+    """The names that this image knows, whatever its workloads are, and more."""
+    known = broker.installed()
+    names = known.get_declared_queues() if of == "queues" else known.get_declared_actors()
+    return ", ".join(sorted({*names, *more}))
+
+
 def test_unknown_names_are_refused_in_one_line_that_lists_the_known_ones(client: FakeRedis) -> None:
     bury(client, 1, actor="gone")
     ids = [bury(client, number) for number in range(2, 4)]
@@ -209,10 +216,10 @@ def test_unknown_names_are_refused_in_one_line_that_lists_the_known_ones(client:
     assert "the id \\x1b" in refused(client, "show", "\x1b")
     for command in (["show"], ["show", "--stats"], ["retry", "--all", "--force"], ["remove", "--all", "--force"]):
         assert refused(client, *command, "--queue", "x") == (
-            "Error: no queue is called x: known are default, translations, webhooks"
+            f"Error: no queue is called x: known are {declared('default', of='queues')}"
         )
         assert refused(client, *command, "--actor", "x") == (
-            "Error: no actor is called x: known are deliver, gone, translate, work"
+            f"Error: no actor is called x: known are {declared('gone', 'work', of='actors')}"
         )
         assert refused(client, *command, "--error", "x") == "Error: no error is called x: known are ValueError"
 

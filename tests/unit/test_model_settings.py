@@ -78,4 +78,4 @@ def test_a_client_that_is_gone_leaves_the_queue() -> None:
 def test_counters_remember_a_bounded_number_of_texts() -> None:
     tally = Tally(limit=1)
     assert [tally.add("a"), tally.add("b"), tally.add("a"), tally.add("b")] == [1, 1, 2, 1]
-    assert tally.as_json() == {"chat": 4, "texts": {"a": 2}}
+    assert tally.as_json() == {"chat": 4, "most_running": 0, "texts": {"a": 2}}

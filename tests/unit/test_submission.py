@@ -12,6 +12,7 @@ from fakeredis import FakeServer
 from flask.testing import FlaskClient
 
 from app import settings
+from app.queueing.errors import PermanentError
 
 GOOD = {"text": "Good morning.", "source": "en", "target": "es"}
 
@@ -124,3 +125,16 @@ def test_what_redis_does_not_take_leaves_nothing_behind(
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert redis_client.keys() == []
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by position", "by name"])
+def test_whoever_waits_hears_of_a_failure_however_the_message_was_sent(client: FlaskClient, named: bool) -> None:
+    from app.translation import actors
+
+    id_ = post(client).get_json()["id"]
+    message = actors.translate.message(translation_id=id_) if named else actors.translate.message(id_)
+
+    actors.give_up(message, PermanentError("no model"))
+
+    seen = client.get(f"/translations/{id_}").get_json()
+    assert (seen["status"], seen["error"]) == ("failed", "no model")

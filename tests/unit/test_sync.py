@@ -39,6 +39,11 @@ def run(body: str) -> str:
     return done.stdout.strip()
 
 
+def test_a_dead_letter_that_is_sent_again_is_handled_at_once() -> None:
+    again = "letters = installed.dead_letters; letters.retry(list(letters.newest(['default'], limit=1)))"
+    assert run(f"work.send(4); {again}") == "[0, 1, 2, 0] 0 0 0"
+
+
 @pytest.mark.parametrize(
     ("body", "printed"),
     [

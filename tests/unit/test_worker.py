@@ -15,13 +15,13 @@ import redis
 from dramatiq.middleware import Middleware
 from fakeredis import FakeRedis
 
-from app.queueing import time_limit, worker
+from app.queueing import keys, time_limit, worker
 from app.queueing.broker import Broker
 from app.queueing.budget import Budget
 from app.queueing.delivery import Taken
 from app.queueing.time_limit import TimeLimit
 from app.queueing.worker import Worker
-from tests.unit.engine import FIRST, SECOND, broker_on, counted, eventually, ids, places, send, waiting
+from tests.unit.engine import FIRST, SECOND, broker_on, counted, eventually, ids, new_redis, places, send, waiting
 
 
 class Bench:
@@ -398,6 +398,48 @@ def test_a_bug_while_storing_does_not_end_the_worker(
     bench.work(broker, threads=1)
     eventually(lambda: counted(redis_, 60) == {"work handled": 2})
     assert "a bug" in caplog.text
+
+
+def test_an_outcome_that_cannot_be_stored_keeps_no_other_from_being_stored(
+    redis_: FakeRedis, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = bench.broker()
+    settle = broker.delivery.settle
+
+    def choke(queue: str, outcomes: Any) -> Any:
+        if any(outcome.taken.id == "odd" and outcome.result == "handled" for outcome in outcomes):
+            raise UnicodeEncodeError("utf-8", "odd", 0, 1, "no character")
+        return settle(queue, outcomes)
+
+    monkeypatch.setattr(broker.delivery, "settle", choke)
+    send(broker, "a", "odd", "b")
+    bench.work(broker, threads=3)
+    eventually(lambda: counted(redis_, 60) == {"work handled": 2, "? failed": 1})
+    assert places(redis_) == {"odd": "dead"}
+
+
+@pytest.mark.parametrize("id_", [b"\xff\xfeid", "\ud83d\ude00".encode("utf-16", "surrogatepass")])
+def test_an_id_of_any_bytes_is_handled_and_forgotten(bench: Bench, id_: bytes) -> None:
+    client = bench.redis = new_redis()
+    broker = bench.broker()
+    broker.delivery.enqueue("default", "first", b"no message", None)
+    client.hset(keys.payloads("default"), id_, dramatiq.Message("default", "work", ("x",), {}, {}).encode())
+    client.rpush(keys.ready("default"), id_)
+
+    bench.work(broker, threads=1)
+
+    eventually(lambda: counted(client, 60) == {"work handled": 1, "? failed": 1})
+    assert client.hlen(keys.payloads("default")) == 0
+
+
+def test_a_name_that_is_half_a_character_makes_a_dead_letter(redis_: FakeRedis, bench: Bench) -> None:
+    broker = bench.broker()
+    broker.delivery.enqueue("default", "odd", dramatiq.Message("default", "\ud800", (), {}, {}).encode(), None)
+    send(broker, "a")
+
+    bench.work(broker, threads=1)
+
+    eventually(lambda: counted(redis_, 60) == {"work handled": 1, "? failed": 1})
 
 
 # --- leaving -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from app.operations.commands.display import duration, messages, visible
+from app.operations.commands.display import counted, duration
+from app.operations.commands.terminal import escaped
 from app.queueing.overview import ActorState, QueueState, WorkerState
 
 
@@ -18,20 +19,20 @@ def advice(
     """A line for each thing that is off, or for a start where nothing was ever sent; none when all is well."""
     lines = [*_failed(queues), *_paused(queues), *_unserved(queues, workers, declared_queues)]
     if not actors and all(_is_empty(queue) for queue in queues):
-        names = ", ".join(map(visible, sorted(declared_actors)))
+        names = ", ".join(map(escaped, sorted(declared_actors)))
         lines.append(f"next: queue send ACTOR [JSON-ARGS]  (actors: {names})")
     return lines
 
 
 def _failed(queues: list[QueueState]) -> Iterator[str]:
     if failed := sum(queue.failed for queue in queues):
-        yield f"next: queue failed show  ({messages(failed)} failed)"
+        yield f"next: queue failed show  ({counted(failed, 'message')} failed)"
 
 
 def _paused(queues: list[QueueState]) -> Iterator[str]:
     for queue in queues:
         if queue.paused:
-            yield f"next: queue resume {visible(queue.name)}  (it is paused: {_waiting(queue)})"
+            yield f"next: queue resume {escaped(queue.name)}  (it is paused: {_waiting(queue)})"
 
 
 def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> Iterator[str]:
@@ -41,7 +42,7 @@ def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_que
     for queue in queues:
         if queue.name in served or not (queue.ready or queue.overdue_seconds):
             continue
-        name, why = visible(queue.name), _waiting(queue)
+        name, why = escaped(queue.name), _waiting(queue)
         if not alive:
             yield f"next: supervisorctl start 'worker:*'  (no worker runs: {why})"
         elif queue.name in declared_queues:
@@ -56,5 +57,5 @@ def _is_empty(queue: QueueState) -> bool:
 
 def _waiting(queue: QueueState) -> str:
     if queue.overdue_seconds and not queue.ready:
-        return f"a message of {visible(queue.name)} has been due for {duration(queue.overdue_seconds)}"
-    return f"{messages(queue.ready)} of {visible(queue.name)} wait{'s' if queue.ready == 1 else ''}"
+        return f"a message of {escaped(queue.name)} has been due for {duration(queue.overdue_seconds)}"
+    return f"{counted(queue.ready, 'message')} of {escaped(queue.name)} wait{'s' if queue.ready == 1 else ''}"

@@ -9,6 +9,8 @@ import click
 
 from app import settings
 from app.operations.commands.asking import confirm, force_option
+from app.operations.commands.display import counted
+from app.operations.commands.terminal import escaped
 from app.queueing import broker, control
 
 if TYPE_CHECKING:
@@ -59,9 +61,9 @@ def purge(queue: str, force: bool) -> None:
         click.echo(f"nothing waits in {queue}")
         return
     parts = f"{waiting.ready:,} ready, {waiting.delayed:,} delayed"
-    confirm(f"Remove {_messages(total)} of {queue} for ever ({parts})?", force=force)
+    confirm(f"Remove {counted(total, 'message')} of {queue} for ever ({parts})?", force=force)
     removed = _run(waiting, total)
-    click.echo(f"removed {_messages(removed)} of {queue}; running messages and dead letters stay")
+    click.echo(f"removed {counted(removed, 'message')} of {queue}; running messages and dead letters stay")
     if removed < total:
         click.echo(f"workers took the other {total - removed:,} meanwhile")
 
@@ -82,7 +84,7 @@ def stop_workers(wait: bool, timeout: int | None) -> None:
         return
     control.ask_to_stop(client)
     hosts = {name.rpartition(":")[0] for name, *_ in told}
-    click.echo(f"told {_counted(len(told), 'worker')} on {_counted(len(hosts), 'host')} to leave")
+    click.echo(f"told {counted(len(told), 'worker')} on {counted(len(hosts), 'host')} to leave")
     click.echo("they finish their running messages and give the others back; supervisor starts fresh ones")
     if wait:
         _await_leaving(client, told, timeout or config.drain_timeout + BEYOND_DRAIN_SECONDS)
@@ -95,7 +97,9 @@ def _broker_that_knows(*queues: str) -> Broker:
     installed = broker.install(settings.current())
     known = control.known_queues(installed.client, installed.get_declared_queues())
     if unknown := sorted(set(queues) - known):
-        raise click.ClickException(f"no queue is called {', '.join(unknown)}: known are {', '.join(sorted(known))}")
+        raise click.ClickException(
+            f"no queue is called {', '.join(map(escaped, unknown))}: known are {', '.join(sorted(known))}"
+        )
     return installed
 
 
@@ -130,11 +134,3 @@ def _await_leaving(client: Any, told: set[Process], timeout: int) -> None:
             names = ", ".join(sorted(name for name, *_ in here))
             raise click.ClickException(f"after {timeout} s of waiting these are still there: {names}")
         time.sleep(LOOK_SECONDS)
-
-
-def _messages(count: int) -> str:
-    return _counted(count, "message")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

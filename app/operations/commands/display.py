@@ -7,14 +7,9 @@ from collections.abc import Sequence
 NOTHING = "-"
 
 
-def visible(name: str) -> str:
-    """The name with its control characters escaped: it came with a message, from whoever sent it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
-def messages(count: int) -> str:
+def counted(number: int, what: str) -> str:
     """`1 message`, `1,234 messages`."""
-    return f"{count:,} message{'' if count == 1 else 's'}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def memory(count: int) -> str:

@@ -14,6 +14,7 @@ import redis
 
 from app.operations.commands import failed_output as output
 from app.operations.commands.asking import confirm, force_option
+from app.operations.commands.display import counted
 from app.operations.commands.terminal import escaped, progress
 from app.queueing.broker import Broker
 from app.queueing.dead_letter import Kind, Letter
@@ -54,7 +55,7 @@ class Chosen:
         """For a question, such as `1,234 failed messages of 2 queues`."""
         queues = self.queues
         named = f"the queue {escaped(queues[0])}" if len(queues) == 1 else f"{len(queues)} queues"
-        return f"{_messages(self.total)} of {named}"
+        return f"{counted(self.total, 'failed message')} of {named}"
 
     def batches(self) -> Iterator[list[Letter]]:
         """Those that were dead at the beginning, queue by queue, oldest first: so it ends though some die again."""
@@ -77,7 +78,9 @@ def failed() -> None:
 @failed.command()
 @click.argument("id_", metavar="[ID]", required=False)
 @choosing
-@click.option("--max", "limit", type=click.IntRange(1), default=20, show_default=True, help="So many at most.")
+@click.option(
+    "--max", "limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="So many at most."
+)
 @click.option("--stats", is_flag=True, help="Count them by error class and actor.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -110,7 +113,7 @@ def retry(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | N
     rest = [f"{outcome.gone:,} had been taken away or failed anew meanwhile"] if outcome.gone else []
     if outcome.unreadable:
         rest.append(f"{outcome.unreadable:,} cannot be read and stay")
-    told = "; ".join([f"Retried {_messages(outcome.sent)}", *rest])
+    told = "; ".join([f"Retried {counted(outcome.sent, 'failed message')}", *rest])
     if not outcome.sent:
         raise click.ClickException(told)
     click.echo(f"{told}; next: queue stats, queue failed show")
@@ -133,11 +136,11 @@ def remove(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | 
         removed = _remove_all(chosen)
     else:
         found = _find(ids)
-        confirm(f"Remove {_messages(len(found))} for good?", force=force)
+        confirm(f"Remove {counted(len(found), 'failed message')} for good?", force=force)
         removed = sum(_letters().remove(part) for part in _by_queue(found))
     if not removed:
         raise click.ClickException("nothing was removed: they had been taken away meanwhile")
-    click.echo(f"Removed {_messages(removed)}; next: queue failed show")
+    click.echo(f"Removed {counted(removed, 'failed message')}; next: queue failed show")
 
 
 def _show_list(chosen: Chosen, limit: int, as_json: bool) -> None:
@@ -179,7 +182,10 @@ def _retry_all(chosen: Chosen, *, force: bool) -> Retried:
         return Retried()
     confirm(f"Retry {chosen.described()}?", force=force)
     outcome = Retried()
-    with _telling_how_far(lambda: f"{_messages(outcome.sent)} retried"), progress("Retried", chosen.total) as advance:
+    with (
+        _telling_how_far(lambda: f"{counted(outcome.sent, 'failed message')} retried"),
+        progress("Retried", chosen.total) as advance,
+    ):
         for batch in chosen.batches():
             outcome = outcome.plus(chosen.letters.retry(batch))
             advance(len(batch))
@@ -200,7 +206,10 @@ def _retry_these(found: list[Letter]) -> Retried:
 
 def _remove_all(chosen: Chosen) -> int:
     removed = 0
-    with _telling_how_far(lambda: f"{_messages(removed)} removed"), progress("Removed", chosen.total) as advance:
+    with (
+        _telling_how_far(lambda: f"{counted(removed, 'failed message')} removed"),
+        progress("Removed", chosen.total) as advance,
+    ):
         for batch in chosen.batches():
             removed += chosen.letters.remove(batch)
             advance(len(batch))
@@ -277,7 +286,3 @@ def _listed(names: Sequence[str]) -> str:
     """The first ten names."""
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(escaped(name) for name in names[:10]) + more
-
-
-def _messages(number: int) -> str:
-    return f"{number:,} failed message{'' if number == 1 else 's'}"

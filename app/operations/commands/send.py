@@ -10,9 +10,10 @@ from dramatiq.errors import ActorNotFound
 
 from app import settings
 from app.operations import spans
-from app.queueing import arguments, broker, control
+from app.operations.commands.terminal import escaped
+from app.queueing import arguments, broker, control, delivery
 
-LONGEST_DELAY = timedelta(milliseconds=broker.MAX_DELAY_MS)
+LONGEST_DELAY = timedelta(milliseconds=delivery.MAX_DELAY_MS)
 
 
 @click.command()
@@ -29,7 +30,7 @@ def send(actor_name: str, json_text: str, delay_text: str | None) -> None:
         actor = installed.get_actor(actor_name)
     except ActorNotFound:
         known = ", ".join(sorted(installed.get_declared_actors()))
-        raise click.ClickException(f"no actor is called {actor_name}: known are {known}") from None
+        raise click.ClickException(f"no actor is called {escaped(actor_name)}: known are {known}") from None
     delay = None if delay_text is None else _delay(delay_text)
     try:
         args, kwargs = arguments.parse(_text(json_text))
@@ -48,11 +49,13 @@ def _text(given: str) -> str:
     """The argument, or what comes from standard input; a little more than is allowed is enough to refuse it."""
     if given != "-":
         return given
+    if sys.stdin is None:
+        raise click.ClickException("nothing comes from standard input")
     return sys.stdin.buffer.read(arguments.MAX_BYTES + 1).decode(errors="surrogateescape")
 
 
 def _delay(text: str) -> timedelta:
     delay = spans.parse(text)
     if delay is None or delay > LONGEST_DELAY:
-        raise click.ClickException(f"--delay {text} is not allowed: {spans.ALLOWED} are, and at most 7d")
+        raise click.ClickException(f"--delay {escaped(text)} is not allowed: {spans.ALLOWED} are, and at most 7d")
     return delay

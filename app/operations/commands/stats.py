@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import click
 import dramatiq
@@ -33,11 +34,19 @@ class Figures:
     actors: list[ActorState]
 
 
+class Seconds(click.FloatRange):
+    """A number within bounds; nan is within none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        return self.fail(f"{value} is no number", param, ctx) if math.isnan(seconds) else seconds
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--watch",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1, max=86_400),
     is_flag=False,
     flag_value=WATCH_SECONDS,
     metavar="[SECONDS]",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 
-from app.operations.commands.display import NOTHING, duration, memory, table, visible
+from app.operations.commands.display import NOTHING, duration, memory, table
+from app.operations.commands.terminal import escaped
 from app.queueing.overview import ActorState, QueueState, RunningMessage, WorkerState
 from app.queueing.statistics import Counts, Spread
 
@@ -22,7 +23,7 @@ def _queues(queues: list[QueueState]) -> list[str]:
     titles = ["QUEUE", "READY", "OLDEST", "IN FLIGHT", "DELAYED", "OVERDUE", "FAILED", ""]
     rows = [
         [
-            visible(queue.name),
+            escaped(queue.name),
             f"{queue.ready:,}",
             _age(queue.oldest_seconds),
             f"{queue.in_flight:,}",
@@ -40,13 +41,13 @@ def _workers(workers: list[WorkerState]) -> list[str]:
     titles = ["WORKER", "STATE", "UPTIME", "ENDED", "MEMORY", "THREADS", "QUEUES"]
     rows = [
         [
-            visible(worker.name),
+            escaped(worker.name),
             f"silent for {duration(worker.silent_seconds)}" if worker.lost else worker.state,
             duration(worker.uptime_seconds),
             f"{worker.ended:,}",
             memory(worker.memory_bytes),
             str(worker.threads),
-            ", ".join(map(visible, worker.queues)),
+            ", ".join(map(escaped, worker.queues)),
         ]
         for worker in workers
     ]
@@ -57,7 +58,7 @@ def _workers(workers: list[WorkerState]) -> list[str]:
 
 def _running(message: RunningMessage) -> str:
     stuck = ", stuck" if message.stuck else ""
-    return f"  {visible(message.actor)} {visible(message.message_id)} for {duration(message.seconds)}{stuck}"
+    return f"  {escaped(message.actor)} {escaped(message.message_id)} for {duration(message.seconds)}{stuck}"
 
 
 def _actors(actors: list[ActorState]) -> list[str]:
@@ -66,7 +67,7 @@ def _actors(actors: list[ActorState]) -> list[str]:
     rows: list[list[str]] = []
     for actor in actors:
         rows += [
-            [visible(actor.name), "minute", *_counts(actor.minute), *untimed],
+            [escaped(actor.name), "minute", *_counts(actor.minute), *untimed],
             ["", "hour", *_counts(actor.hour), *_spread(actor.wait), *_spread(actor.run)],
             ["", "day", *_counts(actor.day), *untimed],
         ]
