@@ -1,0 +1,109 @@
+"""What a run sends and what it kills, in which order: everything drawn from one seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+MESSAGES = {"mark": 45, "late": 5, "rest": 18, "falter": 16, "despair": 4, "translate": 12}
+
+KILLS = {
+    "worker": 24,
+    "all workers": 8,
+    "web": 5,
+    "web worker": 8,
+    "redis": 14,
+    "monitor": 5,
+    "events": 5,
+    "supervisord": 6,
+    "container": 6,
+    "pause": 5,
+    "restart": 4,
+    "SIGTERM": 4,
+    "stop": 3,
+}
+#: Only where Redis is a container of its own and two containers share it.
+KILLS_ELSEWHERE = {"redis pause": 4, "gone": 4}
+
+LONGEST_BATCH = 20
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message. `runs`: how often it is to run without any kill; `arguments`: what follows its id."""
+
+    id: str
+    kind: str
+    actor: str
+    runs: int = 1
+    arguments: tuple[Any, ...] = ()
+    delay: int | None = None
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Something that is done to the containers after `wait` seconds. `choice`: whose turn it is."""
+
+    kind: str
+    wait: float
+    seconds: float
+    choice: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kill and the requests that are sent shortly before it: each a batch of messages, or one translation."""
+
+    kill: Kill
+    requests: list[list[Message]] = field(default_factory=list)
+
+
+def draw(seed: int, *, messages: int, kills: int, external: bool) -> list[Step]:
+    """The whole run."""
+    # Not a secret; the same seed has to give the same run.
+    rng = random.Random(seed)  # noqa: S311
+    all_messages = [_message(rng, number) for number in range(messages)]
+    steps = [Step(_kill(rng, external)) for _ in range(kills)]
+    for number, step in enumerate(steps):
+        first, last = (messages * edge // kills for edge in (number, number + 1))
+        step.requests.extend(_requests(rng, all_messages[first:last]))
+    return steps
+
+
+def _pick(rng: random.Random, weights: dict[str, int]) -> str:
+    return rng.choices(list(weights), list(weights.values()))[0]
+
+
+def _message(rng: random.Random, number: int) -> Message:
+    kind = _pick(rng, MESSAGES)
+    id_ = f"{kind}-{number:06}"
+    if kind == "late":
+        return Message(id_, kind, "mark", delay=rng.randint(100, 3000))
+    if kind == "rest":
+        return Message(id_, kind, "rest", arguments=(round(rng.uniform(0.05, 0.5), 3),))
+    if kind == "falter":
+        failures = rng.randint(1, 3)
+        return Message(id_, kind, "falter", runs=failures + 1, arguments=(failures,))
+    if kind == "despair":
+        return Message(id_, kind, "despair", runs=2)
+    if kind == "translate":
+        return Message(id_, kind, "translate", arguments=(rng.randint(1, 3),))
+    return Message(id_, kind, "mark")
+
+
+def _kill(rng: random.Random, external: bool) -> Kill:
+    kind = _pick(rng, KILLS | KILLS_ELSEWHERE if external else KILLS)
+    seconds = rng.uniform(11, 14) if kind == "gone" else rng.uniform(0.5, 7 if kind == "redis pause" else 4)
+    return Kill(kind, wait=rng.uniform(0.2, 2.0), seconds=seconds, choice=rng.randrange(1000))
+
+
+def _requests(rng: random.Random, messages: list[Message]) -> list[list[Message]]:
+    requests = [[message] for message in messages if message.kind == "translate"]
+    others = [message for message in messages if message.kind != "translate"]
+    while others:
+        size = rng.randint(1, LONGEST_BATCH)
+        requests.append(others[:size])
+        others = others[size:]
+    rng.shuffle(requests)
+    return requests
