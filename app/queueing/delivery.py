@@ -66,6 +66,8 @@ class Delivery:
         self._give_back = self._script("give_back")
         self._alone = self._script("alone")
         self._take = self._script("take")
+        self._beat = self._script("beat")
+        self._leave = self._script("leave")
 
     def enqueue(self, queue: str, id_: str, payload: bytes, delay: int | None) -> bool:
         """Puts a new message into its queue, `delay` ms later if given; False when its id is taken."""
@@ -203,11 +205,7 @@ class Delivery:
 
     def beat(self, sign: str) -> None:
         """Tells the other workers that this one lives and keeps its messages. `sign`: what it does, as JSON."""
-        now = self.now()
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(keys.HEARTBEATS, {self.worker: now})
-            pipe.hset(keys.WORKERS, self.worker, sign)
-            pipe.execute()
+        self._beat([keys.HEARTBEATS, keys.WORKERS], [self.worker, sign])
 
     def heartbeats(self) -> dict[str, float]:
         """When each worker gave its last sign, in ms by the clock of Redis."""
@@ -218,17 +216,12 @@ class Delivery:
         """The messages of another worker, one that is lost."""
         return Delivery(self._redis, worker=worker)
 
-    def holds_nothing(self) -> bool:
-        """Whether no message of any queue, known here or not, is with this worker."""
-        queues = cast("set[bytes]", self._redis.smembers(keys.QUEUES))
-        return not any(self._redis.exists(keys.held(self.worker, name(queue))) for queue in queues)
+    def leave(self) -> bool:
+        """Takes this worker off the list of those that must not be silent; False while messages are with it.
 
-    def leave(self) -> None:
-        """Takes this worker off the list of those that must not be silent."""
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(keys.HEARTBEATS, self.worker)
-            pipe.hdel(keys.WORKERS, self.worker)
-            pipe.execute()
+        Messages of any queue, known here or not.
+        """
+        return bool(self._leave([keys.HEARTBEATS, keys.WORKERS, keys.QUEUES], [self.worker]))
 
     def _keys(self, queue: str) -> list[str]:
         """In the order in which the scripts take them."""

@@ -53,7 +53,7 @@ class Presence:
             threading.Thread(target=self._repeat, args=[step], name=step.__name__, daemon=True).start()
 
     def leave(self) -> None:
-        """Takes the sign down."""
+        """Takes the sign down; the one in Redis only when no message is left behind."""
         self._over.set()
         try:
             signs.remove(self._process)

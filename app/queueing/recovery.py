@@ -46,8 +46,7 @@ def bring_back(broker: Broker, lost: Iterable[str]) -> None:
         for queue, messages in _held(broker, delivery).items():
             _give_back(delivery, queue, messages)
         delivery.forget_alone()
-        if delivery.holds_nothing():
-            delivery.leave()
+        delivery.leave()
 
 
 def forget_old_dead_letters(broker: Broker) -> None:

@@ -458,9 +458,22 @@ def test_a_worker_that_takes_messages_is_missed_when_it_is_silent(one: Delivery,
     put(one, "a")
     fetch(one)
     assert list(other.heartbeats()) == [FIRST]
-    assert not other.of(FIRST).holds_nothing()
+
+
+def test_a_worker_that_leaves_with_messages_is_missed_so_that_somebody_brings_them_back(
+    redis_: FakeRedis, one: Delivery, other: Delivery
+) -> None:
+    put(one, "a")
+    one.beat("{}")
+    fetch(one)
+
+    assert not one.leave()
+
+    assert list(other.heartbeats()) == [FIRST]
+    assert redis_.hkeys(keys.WORKERS) == [FIRST.encode()]
     other.of(FIRST).give_back("default", ["a"])
-    assert other.of(FIRST).holds_nothing()
+    assert other.of(FIRST).leave()
+    assert not other.heartbeats()
 
 
 def test_every_command_says_when_redis_is_away(one: Delivery) -> None:
