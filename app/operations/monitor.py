@@ -13,6 +13,7 @@ import threading
 from app import environment, logs
 from app.operations import supervisor
 from app.operations.lookout import Lookout
+from app.operations.syncing import Syncing
 from app.operations.vouching import Vouching
 from app.queueing import signs
 from app.queueing.connection import connect_to
@@ -50,6 +51,8 @@ def main() -> None:
     # In a thread of its own: a Redis or a receiver that is slow must not keep hung workers alive.
     Lookout.from_environment().start()
     Vouching(connect_to(environment.redis_url())).start()
+    if environment.redis_url() == environment.EMBEDDED_REDIS_URL:
+        Syncing().start()
     watch = Watch()
     logger.info("watching the workers")
     while not over.wait(BEAT_SECONDS):
