@@ -34,6 +34,9 @@ AHEAD_SECONDS = 0.02
 MOST_AHEAD = 64
 # What was taken and is not begun within this time goes back: the messages before it run longer than those before them.
 HOARD_SECONDS = 0.5
+# How often a worker looks for messages that are with it without its knowledge: one of its commands may reach Redis long
+# after the worker has given it up and looked, when the network was away meanwhile.
+STRAYS_SECONDS = 10.0
 # The longest sleep of an idle worker; only a bell that was lost makes it matter (seconds).
 IDLE_SECONDS = 1.0
 # So often an outcome is tried again that cannot be stored for another reason than Redis.
@@ -129,25 +132,25 @@ class Worker:
     def _take_all(self) -> None:
         pause, longest = AGAIN_AFTER
         self._run_suspects()
-        whole = True
+        look_at = time.monotonic() + STRAYS_SECONDS
         while not self._broker.draining.is_set():
             try:
-                if not whole:
+                if time.monotonic() >= look_at:
                     self._return_strays()
-                    whole = True
+                    look_at = time.monotonic() + STRAYS_SECONDS
                 self._take_some()
                 if pause > AGAIN_AFTER[0]:
                     logger.info("Redis is back")
                     pause = AGAIN_AFTER[0]
             except redis.RedisError as error:
                 # Its answer may have been lost: what it named is with this worker, and nobody here knows of it.
-                whole = False
+                look_at = 0.0
                 logger.warning("Redis gives no messages, again in %.2f s: %s", pause, error)
                 self._broker.draining.wait(pause)
                 pause = min(pause * 2, longest)
             except Exception:
                 logger.exception("taking messages broke, again in %.1f s", longest)
-                whole = False
+                look_at = 0.0
                 self._broker.draining.wait(longest)
 
     def _take_some(self) -> None:

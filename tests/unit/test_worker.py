@@ -279,6 +279,22 @@ def test_an_answer_that_was_lost_costs_nothing_of_the_budget_and_what_it_named_g
     assert "gave 1 messages of default back that were taken while Redis went away" in caplog.text
 
 
+def test_what_is_with_a_worker_without_its_knowledge_goes_back_by_itself(
+    redis_: FakeRedis, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STRAYS_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
+    broker = bench.broker()
+    bench.work(broker)
+    broker.enqueue(dramatiq.Message("default", "work", ("late",), {}, {}, message_id="late"), delay=60_000)
+
+    # As a command does that comes to Redis when the worker has long given it up.
+    assert broker.delivery.take("default", "late")
+
+    eventually(bench.has_done(1))
+    eventually(lambda: places(redis_) == {})
+
+
 def test_a_bug_while_taking_does_not_end_the_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
