@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
@@ -152,7 +153,7 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
     pause, since = 0.05, time.monotonic()
     while True:
         try:
-            broker.client.sadd(keys.QUEUES, *queues)
+            _make_known(broker.client, queues)
             return recover(broker), control.stop_asked(broker.client)
         except redis.RedisError as error:
             if time.monotonic() - since > 1:
@@ -160,6 +161,12 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
         if stop.wait(pause):
             return None
         pause = min(pause * 2, 5)
+
+
+def _make_known(client: redis.Redis, queues: tuple[str, ...]) -> None:
+    # With its memory full, Redis must not keep those away who empty it; who sends makes a queue known as well.
+    with suppress(redis.exceptions.OutOfMemoryError):
+        client.sadd(keys.QUEUES, *queues)
 
 
 def _until_over(stop: Stop, watch: Watch, broker: Broker, turn: Turn) -> str:

@@ -24,6 +24,8 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 # KEYS: record, chunks. ARGV: the run that it is for, or nothing for any, retention in seconds or 0 while it has not
 # ended, then field and value pairs, the first of them the status when that changes.
 # An ended translation stays as it ended, however often its message is delivered.
+# With its memory full, Redis lets a script add only what has taken something away before. What was accepted goes on
+# then, so the scripts for it begin with taking away nothing.
 _CHANGE = """
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status or status == 'done' or status == 'failed' or status == 'cancelled' then
@@ -32,6 +34,7 @@ end
 if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then
     return 0
 end
+redis.call('HDEL', KEYS[1], '')
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 if ARGV[2] ~= '0' then
     redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -46,6 +49,7 @@ local record = redis.call('HMGET', KEYS[1], 'status', 'run')
 if record[1] ~= 'running' or record[2] ~= ARGV[1] then
     return 0
 end
+redis.call('HDEL', KEYS[2], '')
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('HSET', KEYS[1], 'done', redis.call('HLEN', KEYS[2]))
 return 1
@@ -56,9 +60,9 @@ _REOPEN = """
 if redis.call('HGET', KEYS[1], 'status') ~= 'failed' then
     return 0
 end
-redis.call('HSET', KEYS[1], 'status', 'queued', 'error', '', 'finished_at', '')
 redis.call('PERSIST', KEYS[1])
 redis.call('PERSIST', KEYS[2])
+redis.call('HSET', KEYS[1], 'status', 'queued', 'error', '', 'finished_at', '')
 return 1
 """
 

@@ -4,7 +4,7 @@
 -- ARGV: worker
 -- Returns whether it is off the list.
 for _, queue in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-  if redis.call('EXISTS', 'tandem:held:' .. ARGV[1] .. '.' .. queue) == 1 then
+  if redis.call('EXISTS', 'tandem:held:' .. ARGV[1] .. ':' .. queue) == 1 then
     return 0
   end
 end

@@ -62,8 +62,9 @@ local function store(key, sums, seconds)
 end
 
 if redis.call('LLEN', KEYS[2]) > 0 and redis.call('LLEN', KEYS[4]) == 0 then
-  -- Where only so many may run at once, another worker may have waited for a place.
-  redis.call('RPUSH', KEYS[4], 1)
+  -- Where only so many may run at once, another worker may have waited for a place. When nothing above was settled,
+  -- a full Redis refuses it, and that is no reason to settle again and again: an idle worker looks by itself as well.
+  redis.pcall('RPUSH', KEYS[4], 1)
 end
 if next(counts) then
   store('tandem:counts:1:' .. time[1], counts, 120)

@@ -1,0 +1,28 @@
+"""The start of a worker process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from fakeredis import FakeRedis
+
+from app.queueing import consume
+from app.queueing.consume import Stop
+from tests.unit.engine import broker_on, send, waiting
+
+
+def test_a_full_redis_does_not_keep_a_worker_away(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = broker_on(redis_)
+    send(broker, "a")
+    broker.declare_queue("default")
+    broker.delivery.fetch(("default",), 1)
+
+    def refuse(*_arguments: Any) -> None:
+        raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+    monkeypatch.setattr(redis_, "sadd", refuse)
+
+    assert consume._prepare(broker, Stop(), ("default",)) == ([], 0)
+    assert waiting(redis_) == ["a"]
