@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-MESSAGES = {"mark": 45, "late": 5, "rest": 18, "falter": 16, "despair": 4, "translate": 12}
+MESSAGES = {"mark": 52, "late": 5, "rest": 18, "falter": 16, "despair": 4, "translate": 5}
 
 KILLS = {
     "worker": 24,
@@ -88,7 +88,7 @@ def _message(rng: random.Random, number: int) -> Message:
     if kind == "despair":
         return Message(id_, kind, "despair", runs=2)
     if kind == "translate":
-        return Message(id_, kind, "translate", arguments=(rng.randint(1, 3),))
+        return Message(id_, kind, "translate", arguments=(rng.randint(1, 2),))
     return Message(id_, kind, "mark")
 
 
