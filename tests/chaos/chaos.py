@@ -7,17 +7,9 @@ which is printed first: the same seed sends the same messages and kills the same
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import time
-
-# Read by testcontainers when it is imported, see tests/integration/conftest.py.
-os.environ |= {
-    "TESTCONTAINERS_RYUK_DISABLED": "true",
-    "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
-    "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
-}
 
 from testcontainers.core.network import Network
 
@@ -27,7 +19,6 @@ from tests.chaos.plan import Step, draw
 from tests.chaos.sender import Sender
 from tests.chaos.verdict import Verdict, judge
 
-IMAGE = os.environ.get("TANDEM_TEST_LOAD_IMAGE", "tandem-load:test")
 # Kills between two lines of progress.
 TELL_EVERY = 10
 LOG_LINES = 60
@@ -69,7 +60,7 @@ def main() -> int:
     _tell(f"seed {seed}, {options.messages} messages, {options.kills} kills, external: {options.external}")
     steps = draw(seed, messages=options.messages, kills=options.kills, external=options.external)
     with Network() as network:
-        house = House(network, image=IMAGE, external=options.external)
+        house = House(network, external=options.external)
         try:
             verdict = run(house.start(), steps)
             _tell(f"seed {seed}\n{verdict.summary()}")

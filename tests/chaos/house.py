@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from typing import Any, cast
+from uuid import uuid4
 
 import docker.errors
 from docker.models.containers import Container
@@ -13,6 +15,11 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from tests.integration.tandem import IMAGE, LABEL, Model, Tandem, await_true
+
+# bin/test builds it under this name; see tests/integration/tandem.py.
+LOAD_IMAGE = os.environ.get("TANDEM_TEST_LOAD_IMAGE", "tandem-load:test")
+# Short delays, so that nothing is waited for; nobody is to hear of what is killed here on purpose.
+SETTINGS = {"RETRY_DELAY": "200", "MAX_RETRIES": "8", "ALERT_INTERVAL": "3600"}
 
 # What of the queue there still is: of each queue ready, delayed, payloads and deliveries, then what workers hold.
 _LEFT = """
@@ -62,16 +69,25 @@ print(len(found))
 
 
 class Redis:
-    """A Redis in a container of its own, which keeps what it has accepted as the embedded one does."""
+    """A Redis in a container of its own, which keeps what it has accepted as the embedded one does.
+
+    options: of redis-server. more: of the container.
+    """
 
     started = False
 
-    def __init__(self, network: Network, *, alias: str, command: tuple[str, ...] = ()) -> None:
-        container = DockerContainer(IMAGE).with_network(network).with_network_aliases(alias)
-        arguments = ["redis-server", "/etc/tandem/redis.conf", "--bind", "0.0.0.0", "--protected-mode", "no"]  # noqa: S104
-        container.with_command([*arguments, "--unixsocket", "/run/redis.sock", *command])
-        container.with_kwargs(labels={LABEL: "redis"})
+    def __init__(self, network: Network, *options: str, **more: Any) -> None:
+        self.name = f"redis-{uuid4().hex[:8]}"
+        container = DockerContainer(IMAGE).with_network(network).with_network_aliases(self.name)
+        server = ["redis-server", "/etc/tandem/redis.conf", "--bind", "0.0.0.0", "--protected-mode", "no"]  # noqa: S104
+        container.with_command([*server, "--unixsocket", "/run/redis.sock", *options])
+        container.with_kwargs(labels={LABEL: "redis"}, **more)
         self._container = container
+
+    @property
+    def url(self) -> str:
+        """Where the other containers reach it, when it asks for nothing."""
+        return f"redis://{self.name}:6379/0"
 
     def start(self) -> Redis:
         """Starts it without waiting."""
@@ -104,12 +120,10 @@ class Redis:
 class House:
     """Starts the containers, and starts those again that have ended, as a restart policy does."""
 
-    def __init__(self, network: Network, *, image: str, external: bool, model: Model | None = None) -> None:
-        settings = {"RETRY_DELAY": "200", "LOG_LEVEL": "INFO", "ALERT_INTERVAL": "3600", "MAX_RETRIES": "8"}
-        self.redis = Redis(network, alias="shared-redis") if external else None
-        if external:
-            settings["REDIS_URL"] = "redis://shared-redis:6379/0"
-        self.tandems = [Tandem(network, settings, image=image) for _ in range(2 if external else 1)]
+    def __init__(self, network: Network, *, external: bool = False, model: Model | None = None) -> None:
+        self.redis = Redis(network) if external else None
+        settings = SETTINGS | ({"REDIS_URL": self.redis.url} if self.redis else {})
+        self.tandems = [Tandem(network, settings, image=LOAD_IMAGE) for _ in range(2 if external else 1)]
         self._own_model = Model(network) if model is None else None
         self.exit_codes: list[int] = []
 

@@ -12,15 +12,19 @@ from docker.models.containers import Container
 
 from tests.chaos.house import House
 from tests.chaos.plan import Kill
-from tests.integration.tandem import Tandem
+from tests.integration.tandem import Tandem, await_true
 
 
 class Killer:
-    """`kills`: what was done, with the times (seconds since 1970) at which it began and was over."""
+    """`kills`: what was done, with the times (seconds since 1970) at which it began and was over.
+
+    `missed`: what Docker could not do, such as freezing a container on a machine under load.
+    """
 
     def __init__(self, house: House) -> None:
         self._house = house
         self.kills: list[tuple[Kill, float, float]] = []
+        self.missed: list[str] = []
 
     def do(self, kill: Kill) -> None:
         """Waits as the plan says, then does it. What was to be killed is running then."""
@@ -28,7 +32,12 @@ class Killer:
         self._house.revive()
         tandem = self._house.tandems[kill.choice % len(self._house.tandems)]
         began = time.time()
-        self._deed(kill)(kill, tandem)
+        try:
+            self._deed(kill)(kill, tandem)
+        except docker.errors.APIError as error:
+            self.missed.append(f"{kill.kind}: {error}")
+            self._house.revive()
+            return
         self.kills.append((kill, began, time.time()))
 
     def _deed(self, kill: Kill) -> Callable[[Kill, Tandem], None]:
@@ -69,7 +78,13 @@ class Killer:
     def _pause(self, container: Container, seconds: float) -> None:
         container.pause()
         time.sleep(seconds)
-        container.unpause()
+        await_true(lambda: self._runs_again(container), seconds=30, what="it goes on")
+
+    def _runs_again(self, container: Container) -> bool:
+        with contextlib.suppress(docker.errors.APIError):
+            container.unpause()
+        container.reload()
+        return bool(container.status == "running")
 
     def _supervisorctl(self, tandem: Tandem, *command: str) -> None:
         # It may find no supervisord yet, or a group that is not there: then there is nothing to restart.

@@ -59,11 +59,13 @@ class Step:
     requests: list[list[Message]] = field(default_factory=list)
 
 
-def draw(seed: int, *, messages: int, kills: int, external: bool) -> list[Step]:
-    """The whole run."""
+def draw(
+    seed: int, *, messages: int, kills: int, external: bool = False, kinds: dict[str, int] = MESSAGES
+) -> list[Step]:
+    """The whole run. `kinds`: weights of the kinds of messages."""
     # Not a secret; the same seed has to give the same run.
     rng = random.Random(seed)  # noqa: S311
-    all_messages = [_message(rng, number) for number in range(messages)]
+    all_messages = [_message(rng, number, kinds) for number in range(messages)]
     steps = [Step(_kill(rng, external)) for _ in range(kills)]
     for number, step in enumerate(steps):
         first, last = (messages * edge // kills for edge in (number, number + 1))
@@ -75,8 +77,8 @@ def _pick(rng: random.Random, weights: dict[str, int]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def _message(rng: random.Random, number: int) -> Message:
-    kind = _pick(rng, MESSAGES)
+def _message(rng: random.Random, number: int, kinds: dict[str, int]) -> Message:
+    kind = _pick(rng, kinds)
     id_ = f"{kind}-{number:06}"
     if kind == "late":
         return Message(id_, kind, "mark", delay=rng.randint(100, 3000))

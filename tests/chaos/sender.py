@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,7 @@ class Sent:
     resent: set[str] = field(default_factory=set)
     translations: dict[str, str] = field(default_factory=dict)
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
-    refusals: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -104,8 +105,9 @@ class Sender:
                 self._accept(request, answer, tries)
                 return
             with self._lock:
-                self.sent.refusals += 1
+                self.sent.refusals["no answer" if answer is None else str(answer.status_code)] += 1
             if answer is not None and (answer.status_code not in (429, 503) or "retry-after" not in answer.headers):
+                # Whoever is refused is told by whom and when to come again, not shown a bug.
                 self._note(f"{request[0].id} was answered with {answer.status_code}: {answer.text[:300]}")
             time.sleep(AGAIN_AFTER)
         self._note(f"{', '.join(message.id for message in request)} found nobody who took them for {PATIENCE:.0f} s")

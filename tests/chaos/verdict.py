@@ -32,6 +32,7 @@ class Verdict:
     kills: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
     seconds: float = 0.0
 
     def summary(self) -> str:
@@ -39,7 +40,7 @@ class Verdict:
         kills = ", ".join(f"{kind} {count}" for kind, count in self.kills.most_common())
         counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
         lines = [
-            f"kills     {self.kills.total()}: {kills}",
+            f"kills     {self.kills.total()}: {kills}; {self.missed} that Docker could not do",
             f"messages  {counts}",
             f"promises  {len(self.broken)} broken, in {self.seconds:.0f} s",
         ]
@@ -51,12 +52,13 @@ def judge(house: House, sender: Sender, killer: Killer, planned: int) -> Verdict
     """Waits until the queue is empty and looks at each message."""
     verdict = Verdict()
     verdict.kills.update(kill.kind for kill, _, _ in killer.kills)
+    verdict.missed = len(killer.missed)
     verdict.broken += sender.sent.wrong
     left = house.await_empty()
     verdict.broken += [f"stuck: {place} has {count}" for place, count in left.items()]
     sent = sender.sent
     verdict.counts["accepted"] = len(sent.accepted)
-    verdict.counts["refused before"] = sent.refusals
+    verdict.counts["refusals"] = sent.refusals.total()
     if len(sent.accepted) != planned:
         verdict.broken.append(f"{planned - len(sent.accepted)} messages were never accepted")
     dead = _dead(house)
