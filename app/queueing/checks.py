@@ -86,12 +86,15 @@ def queue_checks(settings: Settings) -> list[Check]:
         try:
             role = client.info("replication")["role"]
             loading = client.info("persistence")["loading"]
+            memory = client.info("memory")
         except redis.RedisError as error:
             raise Fail(f"messages cannot be stored: {error}") from error
         if role != "master":
             raise Fail(f"messages cannot be stored: Redis is a {role}, which is read-only")
         if loading:
             raise Fail("messages cannot be stored yet: Redis is loading its data")
+        if 0 < memory["maxmemory"] <= memory["used_memory"]:
+            raise Fail(f"messages cannot be stored: Redis's memory is full ({memory['maxmemory_human']})")
         return "takes messages"
 
     return [Check("redis", look_at_redis), Check("queue", look_at_queue)]

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -57,8 +58,9 @@ def pause(client: redis.Redis, queue: str) -> bool:
 def resume(client: redis.Redis, queue: str) -> bool:
     """Messages of the queue are taken again; False when they were not paused."""
     resumed = bool(client.srem(keys.PAUSED, queue))
-    # Idle workers sleep until there is something to do.
-    client.rpush(keys.bell(queue), 1)
+    # Idle workers sleep until there is something to do. With Redis's memory full they look by themselves.
+    with suppress(redis.exceptions.OutOfMemoryError):
+        client.rpush(keys.bell(queue), 1)
     return resumed
 
 

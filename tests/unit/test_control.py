@@ -384,3 +384,15 @@ def test_waiting_in_vain_names_those_that_stay(
 
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == "Error: after 1 s of waiting these are still there: one:worker_00"
+
+
+def test_a_queue_is_resumed_although_redis_is_full(redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    control.pause(redis_, "default")
+
+    def refuse(*_arguments: object) -> None:
+        raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+    monkeypatch.setattr(redis_, "rpush", refuse)
+
+    assert control.resume(redis_, "default")
+    assert not control.paused(redis_)

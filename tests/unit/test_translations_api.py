@@ -159,3 +159,13 @@ def assert_problem(answer: Any, status: int, sentence: str) -> None:
     body = json.loads(answer.get_data())
     assert body["status"] == status
     assert sentence in body["detail"]
+
+
+def test_readyz_says_that_redis_is_full(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"role": "master", "loading": 0, "maxmemory": 1024, "maxmemory_human": "1.00K", "used_memory": 2048}
+    monkeypatch.setattr(redis.Redis, "info", lambda _self, _section: said)
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["checks"]["queue"]["detail"].endswith("Redis's memory is full (1.00K)")
