@@ -71,16 +71,16 @@ print(len(found))
 class Redis:
     """A Redis in a container of its own, which keeps what it has accepted as the embedded one does.
 
-    options: of redis-server. more: of the container.
+    options: of redis-server. command: instead of that. more: of the container.
     """
 
     started = False
 
-    def __init__(self, network: Network, *options: str, **more: Any) -> None:
+    def __init__(self, network: Network, *options: str, command: list[str] | None = None, **more: Any) -> None:
         self.name = f"redis-{uuid4().hex[:8]}"
         container = DockerContainer(IMAGE).with_network(network).with_network_aliases(self.name)
         server = ["redis-server", "/etc/tandem/redis.conf", "--bind", "0.0.0.0", "--protected-mode", "no"]  # noqa: S104
-        container.with_command([*server, "--unixsocket", "/run/redis.sock", *options])
+        container.with_command(command or [*server, "--unixsocket", "/run/redis.sock", *options])
         container.with_kwargs(labels={LABEL: "redis"}, **more)
         self._container = container
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import docker.errors
 from docker.models.containers import Container
@@ -31,13 +31,18 @@ class Killer:
         time.sleep(kill.wait)
         self._house.revive()
         tandem = self._house.tandems[kill.choice % len(self._house.tandems)]
-        began = time.time()
         try:
-            self._deed(kill)(kill, tandem)
+            with self.noting(kill):
+                self._deed(kill)(kill, tandem)
         except docker.errors.APIError as error:
             self.missed.append(f"{kill.kind}: {error}")
             self._house.revive()
-            return
+
+    @contextlib.contextmanager
+    def noting(self, kill: Kill) -> Iterator[None]:
+        """Notes that this was done inside."""
+        began = time.time()
+        yield
         self.kills.append((kill, began, time.time()))
 
     def _deed(self, kill: Kill) -> Callable[[Kill, Tandem], None]:
