@@ -21,6 +21,8 @@ LOAD_IMAGE = os.environ.get("TANDEM_TEST_LOAD_IMAGE", "tandem-load:test")
 # Short delays, so that nothing is waited for; nobody is to hear of what is killed here on purpose.
 SETTINGS = {"RETRY_DELAY": "200", "MAX_RETRIES": "8", "ALERT_INTERVAL": "3600"}
 
+CERTIFICATES = "/certificates"
+
 # What of the queue there still is: of each queue ready, delayed, payloads and deliveries, then what workers hold.
 _LEFT = """
 local left = {}
@@ -71,17 +73,21 @@ print(len(found))
 class Redis:
     """A Redis in a container of its own, which keeps what it has accepted as the embedded one does.
 
-    options: of redis-server. command: instead of that. more: of the container.
+    options: of redis-server. command: instead of that. folder: of the host, which it sees as CERTIFICATES.
     """
 
     started = False
 
-    def __init__(self, network: Network, *options: str, command: list[str] | None = None, **more: Any) -> None:
-        self.name = f"redis-{uuid4().hex[:8]}"
+    def __init__(
+        self, network: Network, *options: str, command: list[str] | None = None, folder: str = "", name: str = ""
+    ) -> None:
+        self.name = name or f"redis-{uuid4().hex[:8]}"
         container = DockerContainer(IMAGE).with_network(network).with_network_aliases(self.name)
         server = ["redis-server", "/etc/tandem/redis.conf", "--bind", "0.0.0.0", "--protected-mode", "no"]  # noqa: S104
         container.with_command(command or [*server, "--unixsocket", "/run/redis.sock", *options])
-        container.with_kwargs(labels={LABEL: "redis"}, **more)
+        container.with_kwargs(labels={LABEL: "redis"})
+        if folder:
+            container.with_volume_mapping(folder, CERTIFICATES)
         self._container = container
 
     @property
@@ -103,10 +109,8 @@ class Redis:
         return container
 
     def cli(self, *command: str) -> str:
-        """The answer to a command, which has to come."""
-        code, output = self.docker.exec_run(["redis-cli", "-s", "/run/redis.sock", *command])
-        assert code == 0, output.decode()
-        return cast(str, output.decode())
+        """What redis-cli prints, which may be that Redis does not answer."""
+        return cast(bytes, self.docker.exec_run(["redis-cli", "-s", "/run/redis.sock", *command]).output).decode()
 
     def logs(self) -> str:
         """Everything it has logged."""

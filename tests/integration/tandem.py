@@ -51,7 +51,8 @@ def locked_down(container: DockerContainer, what: str, **options: Any) -> Docker
 class Tandem:
     """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`.
 
-    tmpfs: folders in memory, with their options, beside those that every container has.
+    tmpfs: folders in memory, with their options, beside those that every container has. volumes: folders of the host
+    that it may read, with their names inside.
     """
 
     started = False
@@ -63,6 +64,7 @@ class Tandem:
         *,
         image: str = IMAGE,
         tmpfs: dict[str, str] | None = None,
+        volumes: dict[str, str] | None = None,
         **options: Any,
     ) -> None:
         container = DockerContainer(image).with_network(network)
@@ -70,6 +72,8 @@ class Tandem:
         container.with_tmpfs_mount("/run")
         for folder, size in (tmpfs or {}).items():
             container.with_tmpfs_mount(folder, size)
+        for folder, inside in (volumes or {}).items():
+            container.with_volume_mapping(folder, inside)
         self._container = locked_down(container, "app", **options)
 
     def start(self) -> Tandem:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from docker.client import DockerClient
 from testcontainers.core.network import Network
 
-from tests.chaos.house import House, Redis
+from tests.chaos.house import CERTIFICATES, House, Redis
 from tests.chaos.killer import Killer
 from tests.chaos.plan import MESSAGES, draw
 from tests.chaos.sender import Sender
 from tests.chaos.verdict import judge
 from tests.integration.conftest import running
-from tests.integration.tandem import IMAGE, Model, Tandem, await_true
+from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]
 SEED = 4
@@ -264,6 +265,7 @@ def test_a_wrong_password_is_told_and_when_it_is_right_all_goes_on_in_the_databa
         return "fail  redis        Redis does not answer: invalid username-password" in tandem.run("queue", "health")[1]
 
     await_true(told, seconds=30, what="health says it")
+    await_true(lambda: "ok    web answers" in tandem.run("queue", "health")[1], seconds=30, what="the web answers")
     answer = tandem.request("POST", "/translations", json=TEXT)
     assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
     await_true(lambda: "waiting for Redis: invalid username-password" in tandem.worker_log(), seconds=10, what="a line")
@@ -278,42 +280,42 @@ def test_a_wrong_password_is_told_and_when_it_is_right_all_goes_on_in_the_databa
 
 
 def test_a_redis_behind_tls_is_believed_only_with_its_authority(
-    network: Network, start: Start, start_redis: Callable[..., Redis], model: Model, tmp_path: Path
+    start: Start, start_redis: Callable[..., Redis], model: Model, tmp_path: Path
 ) -> None:
-    tmp_path.chmod(0o777)
-    mount = {str(tmp_path): {"bind": "/certificates", "mode": "rw"}}
-    files = ["--tls-cert-file", "/certificates/server.crt", "--tls-key-file", "/certificates/server.key"]
-    options = ["--port", "0", "--tls-port", "6379", *files, "--tls-ca-cert-file", "/certificates/ca.crt"]
-    redis = Redis(network, *options, "--tls-auth-clients", "no", volumes=mount)
-    DockerClient.from_env().containers.run(
-        IMAGE, ["sh", "-ec", CERTIFICATES], environment={"NAME": redis.name}, volumes=mount, remove=True
-    )
-    try:
-        redis.start()
-        url = f"rediss://{redis.name}:6379/0"
-        believed = start(REDIS_URL=f"{url}?ssl_ca_certs=/certificates/ca.crt", options={"volumes": mount})
-        stranger = start(REDIS_URL=url, PROGRAMS="web,events")
-        is_done(believed.await_healthy())
-        await_true(
-            lambda: "certificate verify failed" in stranger.run("queue", "health")[1], seconds=30, what="it is refused"
-        )
-        assert "db0:keys=" in redis.cli("INFO", "keyspace")
-    finally:
-        redis.remove()
+    name = make_certificates(tmp_path)
+    folder = str(tmp_path)
+    files = ("--tls-cert-file", f"{CERTIFICATES}/server.crt", "--tls-key-file", f"{CERTIFICATES}/server.key")
+    ports = ("--port", "0", "--tls-port", "6379", "--tls-auth-clients", "no")
+    redis = start_redis(*ports, *files, "--tls-ca-cert-file", f"{CERTIFICATES}/ca.crt", folder=folder, name=name)
+    url = redis.url.replace("redis://", "rediss://")
+    believed = start(REDIS_URL=f"{url}?ssl_ca_certs={CERTIFICATES}/ca.crt", options={"volumes": {folder: CERTIFICATES}})
+    stranger = start(REDIS_URL=url, PROGRAMS="web,events")
+
+    is_done(believed.await_healthy())
+    await_true(lambda: "certificate verify failed" in stranger.run("queue", "health")[1], seconds=30, what="a refusal")
+    assert "db0:keys=" in redis.cli("INFO", "keyspace")
 
 
-CERTIFICATES = """
-cd /certificates
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt
-openssl req -newkey rsa:2048 -nodes -subj "/CN=$NAME" -keyout server.key -out server.csr
-printf 'subjectAltName=DNS:%s' "$NAME" > names
-openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt
-chmod a+r ./*
-"""
+def make_certificates(folder: Path) -> str:
+    """An authority and the certificate of a server in this folder; the server's name."""
+    name = f"redis-{uuid4().hex[:8]}"
+    (folder / "names").write_text(f"subjectAltName=DNS:{name}\nauthorityKeyIdentifier=keyid\n")
+    for line in (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -addext keyUsage=critical,keyCertSign "
+        "-keyout ca.key -out ca.crt",
+        f"req -newkey rsa:2048 -nodes -subj /CN={name} -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt",
+    ):
+        subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)
+    # The containers' user is another one.
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    return name
 
 
 def test_a_failover_of_sentinel_is_followed(start: Start, start_redis: Callable[..., Redis], model: Model) -> None:
     first = start_redis()
+    await_true(lambda: "PONG" in first.cli("PING"), seconds=20, what="the master")
     second = start_redis("--replicaof", first.name, "6379")
     await_true(lambda: is_replica(second), seconds=20, what="a replica")
     sentinel = start_redis(command=["sh", "-ec", SENTINEL.format(master=first.name)])
