@@ -24,5 +24,5 @@ def test_a_full_redis_does_not_keep_a_worker_away(redis_: FakeRedis, monkeypatch
 
     monkeypatch.setattr(redis_, "sadd", refuse)
 
-    assert consume._prepare(broker, Stop(), ("default",)) == ([], 0)
+    assert consume._prepare(broker, Stop(), ("default",)) == ([], None)
     assert waiting(redis_) == ["a"]
