@@ -57,6 +57,8 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         name = "redis"
     else:
         name = variables.get(b"SUPERVISOR_GROUP_NAME", b"").decode()
+    if wanted == variables.get(b"SUPERVISOR_PROCESS_NAME", b"").decode():
+        name = wanted
     processes[int(pid)] = (name, parent)
 supervisors = [pid for pid, (name, _) in processes.items() if name == "supervisord"]
 found = sorted(pid for pid, (name, parent) in processes.items()
