@@ -6,6 +6,8 @@ import logging
 import re
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from app import settings
 
 _settings = settings.current()
@@ -32,10 +34,21 @@ logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "loggers": {
-        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.error": {"level": "NOTSET", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "NOTSET", "handlers": [], "propagate": True},
     },
 }
+
+
+class UnlessQuiet(Logger):  # type: ignore[misc]
+    """Puts together no line of the access log that LOG_LEVEL would not let through."""
+
+    @property
+    def access_log_enabled(self) -> bool:
+        return bool(self.access_log.isEnabledFor(logging.INFO))
+
+
+logger_class = UnlessQuiet
 
 
 def _unless_own_check(record: logging.LogRecord) -> bool:
