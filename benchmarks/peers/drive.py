@@ -98,8 +98,14 @@ class Workers:
         for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._log.close()
         return seconds
+
+    def kill(self) -> None:
+        """Ends all at once."""
+        self.signal(signal.SIGKILL)
+        for process in self._running:
+            process.wait()
+        self._log.close()
 
 
 class Sender:
@@ -208,8 +214,7 @@ def session(peer: Any, options: argparse.Namespace) -> dict[str, Any]:
             result |= drain(workers, sender)
         return result
     finally:
-        workers.signal(signal.SIGCONT)
-        workers.stop()
+        workers.kill()
 
 
 def recovery(peer: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -230,7 +235,7 @@ def recovery(peer: Any, options: argparse.Namespace) -> dict[str, Any]:
             time.sleep(0.05)
         return {"seconds": None}
     finally:
-        workers.signal(signal.SIGKILL)
+        workers.kill()
 
 
 def backlog(peer: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -265,7 +270,7 @@ def backlog(peer: Any, options: argparse.Namespace) -> dict[str, Any]:
             "stats": statistics.median(seconds),
         }
     finally:
-        workers.signal(signal.SIGKILL)
+        workers.kill()
         client.flushall()
 
 
