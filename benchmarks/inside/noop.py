@@ -1,6 +1,7 @@
 """Runs in the image: how many messages one worker process handles in a second. Prints one number.
 
-Arguments: messages, threads, whole | uncounted (without what settle.lua does for the statistics).
+Arguments: messages, threads, whole | uncounted (without what settle.lua does for the statistics) | bare (also without
+the counts of deliveries and the fencing that stands on them).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import Any
 
 import dramatiq
 
@@ -27,17 +29,31 @@ def noop(_number: int) -> None:
     client.incr("noop:done")
 
 
-def without_counts(script: str) -> str:
-    """settle.lua as it would be without statistics."""
-    changed = script.replace("if outcome ~= 'continued' then", "if false then")
-    if changed == script:
-        raise SystemExit("settle.lua has changed: this benchmark has to follow")
-    return changed
+#: What is left out: of settle.lua for the statistics, of both scripts for deliveries and fencing.
+COUNTS = {"if outcome ~= 'continued' then": "if false then"}
+FENCING = {
+    "redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and ": "",
+    "  redis.call('HDEL', KEYS[6], id)\n": "",
+}
+DELIVERIES = {"redis.call('HINCRBY', KEYS[key + 6], id, 1)": "1"}
 
 
-if variant == "uncounted":
-    settle = installed.delivery._settle
-    installed.delivery._settle = client.register_script(without_counts(str(settle.script)))
+def without(script: Any, parts: dict[str, str]) -> Any:
+    """The script as it would be without these parts."""
+    text = str(script.script)
+    for part, instead in parts.items():
+        if part not in text:
+            raise SystemExit("settle.lua or fetch.lua has changed: this benchmark has to follow")
+        text = text.replace(part, instead)
+    return client.register_script(text)
+
+
+delivery: Any = installed.delivery
+if variant != "whole":
+    delivery._settle = without(delivery._settle, COUNTS)
+if variant == "bare":
+    delivery._settle = without(delivery._settle, FENCING)
+    delivery._fetch = without(delivery._fetch, DELIVERIES)
 client.delete("noop:done", keys.ready("noop"), keys.payloads("noop"), keys.deliveries("noop"))
 for number in range(messages):
     noop.send(number)
