@@ -70,6 +70,8 @@ class Bell:
         if heard is None:
             return
         if self._wanted.is_set() and not self._over:
+            # Listens again when it is asked to: until then this thread would only be in the way of those with work.
+            self._wanted.clear()
             self._rung.set()
         else:
             # Busy by now, or leaving: another one shall hear it.

@@ -159,8 +159,9 @@ class Worker:
             taken, due_in = self._fetch(granted)
             for one in taken:
                 self._accept(one)
-            if taken:
+            if len(taken) >= min(granted, MAX_BATCH):
                 return
+            # Nothing was left, so the bell was silenced with it: whatever comes from now on rings.
             longest = IDLE_SECONDS if self._waiting.empty() else HOARD_SECONDS
             self._bell.wait_for_messages(longest if due_in is None else min(due_in, longest))
         else:

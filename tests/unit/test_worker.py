@@ -119,6 +119,22 @@ def failing(times: int, call: Callable[..., Any], *, carried_out: bool = False) 
 # --- running -----------------------------------------------------------------------------------------------------
 
 
+def test_a_worker_asks_once_for_each_message_that_comes_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = bench.broker()
+    fetch, asked = broker.delivery.fetch, []
+    monkeypatch.setattr(broker.delivery, "fetch", lambda *args: (asked.append(args), fetch(*args))[1])  # type: ignore[func-returns-value]
+    bench.hold("a", "b")
+    send(broker, "a")
+    bench.work(broker, threads=4)
+    eventually(lambda: bench.begun == ["a"])
+
+    send(broker, "b")
+    eventually(lambda: bench.begun == ["a", "b"])
+
+    assert len(asked) == 2
+    bench.let_go()
+
+
 def test_each_message_is_handled_once_by_whichever_worker(redis_: FakeRedis, bench: Bench) -> None:
     brokers = [bench.broker(FIRST), bench.broker(SECOND)]
     names = [str(number) for number in range(200)]
