@@ -14,6 +14,7 @@ from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from app.queueing import keys
 from tests.integration.tandem import IMAGE, LABEL, Model, Tandem, await_true
 
 # bin/test builds it under this name; see tests/integration/tandem.py.
@@ -24,16 +25,15 @@ SETTINGS = {"RETRY_DELAY": "200", "MAX_RETRIES": "8", "ALERT_INTERVAL": "3600"}
 CERTIFICATES = "/certificates"
 
 # What of the queue there still is: of each queue ready, delayed, payloads and deliveries, then what workers hold.
-_LEFT = """
-local left = {}
-for _, queue in ipairs(redis.call('SMEMBERS', 'tandem:queues')) do
-  local name = 'dramatiq:' .. queue
-  left[#left + 1] = queue .. ' ready ' .. redis.call('LLEN', name)
-  left[#left + 1] = queue .. ' delayed ' .. redis.call('ZCARD', name .. '.delayed')
-  left[#left + 1] = queue .. ' payloads ' .. redis.call('HLEN', name .. '.msgs')
-  left[#left + 1] = queue .. ' deliveries ' .. redis.call('HLEN', name .. '.deliveries')
+_LEFT = f"""
+local left = {{}}
+for _, queue in ipairs(redis.call('SMEMBERS', '{keys.QUEUES}')) do
+  left[#left + 1] = queue .. ' ready ' .. redis.call('LLEN', (string.gsub('{keys.ready("?")}', '%?', queue)))
+  left[#left + 1] = queue .. ' delayed ' .. redis.call('ZCARD', (string.gsub('{keys.delayed("?")}', '%?', queue)))
+  left[#left + 1] = queue .. ' payloads ' .. redis.call('HLEN', (string.gsub('{keys.payloads("?")}', '%?', queue)))
+  left[#left + 1] = queue .. ' deliveries ' .. redis.call('HLEN', (string.gsub('{keys.deliveries("?")}', '%?', queue)))
 end
-for _, key in ipairs(redis.call('KEYS', 'dramatiq:__acks__.*')) do
+for _, key in ipairs(redis.call('KEYS', '{keys.held("*", "*")}')) do
   left[#left + 1] = key .. ' held ' .. redis.call('ZCARD', key)
 end
 return left
@@ -41,7 +41,7 @@ return left
 
 # Kills processes of its container by the name under which supervisor runs them: signal, name, which one of them.
 _SIGNAL = """
-import os, sys
+import os, sys, time
 number, wanted, choice = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 processes = {}
 for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -68,7 +68,7 @@ if found and not wanted.startswith("every "):
     found = [found[choice % len(found)]]
 for pid in found:
     os.kill(pid, number)
-print(len(found))
+print(time.time() if found else 0)
 """
 
 
@@ -164,17 +164,22 @@ class House:
                 self.exit_codes.append(container.attrs["State"]["ExitCode"])
                 container.start()
 
-    def signal(self, number: int, name: str, *, choice: int, tandem: Tandem) -> bool:
-        """Sends a signal to a process that supervisor knows by this name, or to one of its children."""
+    def signal(self, number: int, name: str, *, choice: int, tandem: Tandem) -> float:
+        """Sends a signal to a process that supervisor knows by this name, or to one of its children.
 
-        def reached() -> bool:
+        When it was sent, in seconds since 1970.
+        """
+
+        def reached() -> float:
             try:
                 code, output = tandem.run("python", "-S", "-c", _SIGNAL, str(number), name, str(choice))
             except docker.errors.APIError:
                 self.revive()
-                return False
-            # Killing supervisord takes this command with it.
-            return code in (137, -9) or (code == 0 and int(output) > 0)
+                return 0
+            if code in (137, -9):
+                # Killing supervisord takes this command with it.
+                return time.time()
+            return float(output) if code == 0 else 0
 
         return await_true(reached, seconds=30, what=f"there is a process of {name}")
 

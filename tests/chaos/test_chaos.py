@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from testcontainers.core.network import Network
 
 from tests.chaos.chaos import LOG_LINES, run
 from tests.chaos.house import House
 from tests.chaos.plan import draw
-
-pytestmark = pytest.mark.xdist_group("chaos")
 
 SEED = 9
 
