@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import subprocess
+import time
 from pathlib import Path
 
+LONGEST = 60.0
 PROGRAM = (Path(__file__).parent / "inside/noop.py").read_text()
 
 
@@ -29,9 +31,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--image", default="tandem:test")
     options = parser.parse_args()
-    container = docker("run", "--detach", "--env=PROGRAMS=redis", options.image)
+    container = docker("run", "--detach", "--no-healthcheck", "--env=PROGRAMS=redis", options.image)
     rates: dict[str, list[float]] = {"bare": [], "uncounted": [], "whole": []}
     try:
+        await_redis(container)
         for number in range(options.runs):
             for variant, seen in rates.items():
                 arguments = (str(options.messages), "8", variant)
@@ -42,6 +45,16 @@ def main() -> None:
     median = {variant: statistics.median(seen) for variant, seen in rates.items()}
     print(f"with statistics {median['whole'] / median['uncounted']:.1%} of the throughput without")
     print(f"with statistics, fencing and delivery counts {median['whole'] / median['bare']:.1%} of that without them")
+
+
+def await_redis(container: str) -> None:
+    """Waits until it answers."""
+    ping = ["docker", "exec", container, "redis-cli", "-s", "/run/tandem/redis.sock", "PING"]
+    deadline = time.monotonic() + LONGEST
+    while subprocess.run(ping, capture_output=True).returncode:  # noqa: S603
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Redis does not answer within {LONGEST:.0f} s")
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":
