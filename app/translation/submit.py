@@ -14,6 +14,8 @@ from app.translation.store import Translation
 
 # A client that heard nothing tries again within minutes; a day is what payment services keep such keys for.
 KEY_KEPT_SECONDS = 86_400
+# KEYS: key of a request. ARGV: what it is remembered by.
+_FORGET = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -51,8 +53,8 @@ def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: st
             raise OtherRequest("this Idempotency-Key was used for another request: use a new one for each translation")
         if first := store.get(first_id):
             return first
-        # It was kept long enough and is forgotten, so its key is as well.
-        broker.client.delete(once.key)
+        # It was kept long enough and is forgotten, so its key is as well, unless another request was here before.
+        broker.client.register_script(_FORGET)(keys=[once.key], args=[known])
 
 
 def _once(asked: TranslationRequest, id_: str, key: str | None) -> Once | None:
