@@ -357,7 +357,7 @@ def test_a_queue_that_is_named_first_overtakes_a_backlog_of_the_others(start_pro
     settings = {"WORKERS": "1", "WORKER_MESSAGE_LIMIT": "0", "WORKER_QUEUES": "urgent,probes,translations"}
     tandem = start_probes(**settings, LOG_LEVEL="WARNING").await_healthy()
     tandem.output("supervisorctl", "stop", "worker:*")
-    tandem.send("count", "backlog", "n", times=10_000)
+    tandem.send("nap", "backlog", 0.001, times=10_000)
     tandem.output("supervisorctl", "start", "worker:*")
     await_true(lambda: int(tandem.redis("LLEN", "backlog")), seconds=20, what="the first of the backlog")
 
