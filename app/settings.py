@@ -45,6 +45,9 @@ T = TypeVar("T")
 
 _QUEUE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 _DEDICATED = re.compile(rf"({_QUEUE_NAME.pattern})=([0-9]{{1,2}})")
+# OLLAMA_MODELS for every model that the server has.
+ANY_MODEL = "*"
+_SECRET = re.compile(r"[\x21-\x7e]{16,256}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 # What a Redis URL may say behind its question mark; others reach the client's constructor and break it later.
 _REDIS_OPTIONS = {"db", "ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
@@ -131,8 +134,25 @@ class Settings(BaseModel):
     ollama_timeout: int = _number(180, 1, 86_400, "longest silence of one call to Ollama")
     ollama_concurrency: int = _number(4, 1, 1000, "calls to Ollama at the same time, over all containers on one Redis")
     ollama_num_ctx: int = _number(4096, 1024, 1_048_576, "context length, in tokens")
-    translation_max_chars: int = _number(100_000, 1, 10_000_000, "longest text that is accepted, in characters")
+    ollama_models: tuple[str, ...] = _text(
+        (),
+        "names of models, with commas between them, or * for all that Ollama has",
+        "what requests may name too",
+    )
+    ollama_pull: bool = _text(False, "0 or 1", "whether models that Ollama lacks are pulled at the start")
+    translation_max_chars: int = _number(1_000_000, 1, 10_000_000, "longest text that is accepted, in characters")
     translation_retention: int = _number(604_800, 60, 31_536_000, "how long an ended translation is kept")
+    translation_cache: int = _size("32M", "most memory for finished parts that may come again; 0: none are kept")
+    callback_secret: SecretStr | None = _text(
+        None, "16 to 256 visible ASCII characters, or empty for no callbacks", "signs what a callback_url gets"
+    )
+    callback_private: bool = _text(False, "0 or 1", "whether a callback_url may lead into a private network")
+    api_token: SecretStr | None = _text(
+        None, "16 to 256 visible ASCII characters, or empty for an open API", "what the API's users have to know"
+    )
+    rate_limit: int = _number(600, 0, 1_000_000, "requests a minute by which one client changes something; 0: any")
+    proxies: int = _number(0, 0, 10, "reverse proxies in front whose X-Forwarded headers are believed")
+    event_readers: int = _number(500, 1, 10_000, "readers of events at once, of one web process")
     web_workers: int = _number(2, 1, 64, "gunicorn's processes")
     web_threads: int = _number(8, 1, 256, "threads of each gunicorn process")
     workers: int = _number(2, 1, MAX_WORKERS, "worker processes")
@@ -176,12 +196,12 @@ class Settings(BaseModel):
     )
     log_format: Literal["text", "json"] = _text("text", "text or json", "how a log line is written")
 
-    @field_validator("worker_queues", "worker_dedicated", "programs", mode="before")
+    @field_validator("worker_queues", "worker_dedicated", "programs", "ollama_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("worker_memory_limit", "redis_maxmemory", "alert_memory", mode="before")
+    @field_validator("worker_memory_limit", "redis_maxmemory", "alert_memory", "translation_cache", mode="before")
     @classmethod
     def _bytes(cls, value: object) -> object:
         return parse_size(value) if isinstance(value, str) else value
@@ -228,6 +248,21 @@ class Settings(BaseModel):
     @classmethod
     def _names_a_model(cls, value: str) -> str:
         return _require(value, is_model_name(value))
+
+    @field_validator("ollama_models")
+    @classmethod
+    def _names_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _require(value, value == (ANY_MODEL,) or all(is_model_name(name) for name in value))
+
+    @field_validator("ollama_pull", "callback_private", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        return _require(value == "1", value in ("0", "1")) if isinstance(value, str) else value
+
+    @field_validator("api_token", "callback_secret")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        return _require(value, value is None or bool(_SECRET.fullmatch(value.get_secret_value())))
 
     @field_validator("stop_grace_period", mode="before")
     @classmethod
@@ -416,6 +451,8 @@ def masked(field: str, value: object) -> str:
         return ""
     if is_secret(field):
         return "******"
+    if isinstance(value, bool):
+        return str(int(value))
     extra = Settings.model_fields[field].json_schema_extra
     if isinstance(value, int) and isinstance(extra, dict) and extra.get("size"):
         return show_size(value)

@@ -88,6 +88,7 @@ class Delivery:
             keys.bell(queue),
             keys.QUEUES,
             record.key,
+            record.index,
         ]
         arguments: list[Any] = [
             queue,
@@ -96,6 +97,7 @@ class Delivery:
             most_waiting,
             once.value if once else "",
             once.seconds if once else 0,
+            record.member,
         ]
         arguments += [part for pair in record.fields.items() for part in pair]
         answer = cast("list[Any]", self._submit([*names, once.key] if once else names, arguments))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Record:
-    """A hash in Redis: its key and its fields."""
+    """A hash in Redis: its key and its fields, and the sorted set in which it stands as `member`, all scores 0."""
 
     key: str
     fields: Mapping[str, str | int]
+    index: str
+    member: str
 
 
 @dataclass(frozen=True)

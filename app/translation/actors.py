@@ -14,10 +14,10 @@ from app import settings
 from app.queueing.broker import must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
-from app.translation import prompt
-from app.translation.chunks import Document, split
-from app.translation.ollama import Ollama, OllamaError
-from app.translation.store import Store, Translation
+from app.translation.documents.chunks import Document, split
+from app.translation.engine import prompt
+from app.translation.engine.ollama import Ollama, OllamaError
+from app.translation.store import Part, Store, Translation
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +86,10 @@ def translate(translation_id: str) -> None:
     except (Exception, TimeLimitExceeded) as error:
         store().requeue(job.id, run, error=_reason(error))
         raise
-    store().finish(job.id, run, document.join([done[number] for number in range(len(document.chunks))]))
+    store().finish(job.id, run, document.join([done[number].text for number in range(len(document.chunks))]))
 
 
-def _translate_chunks(job: Translation, run: str, document: Document) -> dict[int, str]:
+def _translate_chunks(job: Translation, run: str, document: Document) -> dict[int, Part]:
     """All chunks by their numbers; those that are missing are translated and stored one by one."""
     done = store().chunks(job.id)
     for number, chunk in enumerate(document.chunks):
@@ -97,7 +97,7 @@ def _translate_chunks(job: Translation, run: str, document: Document) -> dict[in
             if must_pause(settings.current().ollama_timeout):
                 raise Continue
             asked = prompt.messages(chunk.text, source=job.source, target=job.target)
-            done[number] = ollama().chat(job.model, asked)
+            done[number] = Part(ollama().chat(job.model, asked))
             if not store().add_chunk(job.id, run, number, done[number]):
                 logger.warning("another worker has taken this translation over, or it has ended")
                 raise Continue

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.settings import is_model_name
 from app.translation.languages import LANGUAGES
 
+Format = Literal["text", "markdown", "srt", "json"]
+
+# Terms of a glossary, and characters of each side of one.
+MAX_TERMS = 500
+MAX_TERM = 200
 # A body can have any number of unknown fields.
 MAX_TOLD = 5
 _CODES = ", ".join(LANGUAGES)
@@ -27,7 +33,11 @@ class TooLong(NotAllowed):
 
 
 class TranslationRequest(BaseModel):
-    """`text` is to be had in the language `target`; without `source` the model finds out which it is."""
+    """What is asked for: `text` in the language `target`.
+
+    format: what kind of text it is, which says what of it stays as it is. glossary: terms of the text, each with its
+    translation. callback_url: gets the result when it has ended.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -35,6 +45,9 @@ class TranslationRequest(BaseModel):
     target: str
     source: str | None = None
     model: str | None = None
+    format: Format = "text"
+    glossary: dict[str, str] = Field(default_factory=dict)
+    callback_url: str | None = None
 
     @field_validator("text")
     @classmethod
@@ -61,6 +74,15 @@ class TranslationRequest(BaseModel):
             raise ValueError("is not a model's name: give one as Ollama lists it, such as gemma3:4b")
         return value
 
+    @field_validator("glossary")
+    @classmethod
+    def _small_glossary(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > MAX_TERMS:
+            raise ValueError(f"has {len(value):,} terms: at most {MAX_TERMS} are allowed")
+        if any(not 0 < len(text.strip()) <= len(text) <= MAX_TERM for pair in value.items() for text in pair):
+            raise ValueError(f"has a term or a translation that is blank or longer than {MAX_TERM} characters")
+        return value
+
     @model_validator(mode="after")
     def _two_languages(self) -> TranslationRequest:
         if self.source == self.target:
@@ -73,7 +95,7 @@ def parse(body: bytes, *, max_chars: int) -> TranslationRequest:
     return _checked(lambda: TranslationRequest.model_validate_json(body), max_chars)
 
 
-def check(fields: dict[str, str | None], *, max_chars: int) -> TranslationRequest:
+def check(fields: dict[str, Any], *, max_chars: int) -> TranslationRequest:
     """Checks fields that were given one by one. Raises TooLong or NotAllowed."""
     return _checked(lambda: TranslationRequest.model_validate(fields), max_chars)
 
@@ -94,7 +116,9 @@ def _checked(validate: Callable[[], TranslationRequest], max_chars: int) -> Tran
 _WORDS = {
     "missing": "is missing: it is required",
     "string_type": "must be a string",
-    "extra_forbidden": "is not a known field: text, target, source and model are",
+    "extra_forbidden": f"is not a known field: {', '.join(TranslationRequest.model_fields)} are",
+    "literal_error": f"is not a known format: give one of {', '.join(get_args(Format))}",
+    "dict_type": "must be an object",
     "model_type": "the body must be a JSON object with text and target",
 }
 

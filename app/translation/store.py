@@ -1,16 +1,21 @@
 """Translations in Redis.
 
-tandem:translation:<id>          hash: text, source, target, model, status, done, total, translation, error and times
-tandem:translation:<id>:chunks   hash: number of a chunk -> its translation, until it is done
+tandem:translation:<id>          hash: the fields of Translation, and run and member
+tandem:translation:<id>:chunks   hash: number of a chunk -> JSON of its translation, until it is done
+tandem:translation:<id>:changes  channel: the number of each new version of the record
+tandem:translations              sorted set: <created, ms>:<id> of every translation, in the order of the names
+tandem:translations:ended        sorted set: the same names of those that have ended, by the second when they expire
 
 A translation that has ended is kept for `retention` seconds; one that has not is kept, however long it waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+import json
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, cast
 from uuid import uuid4
 
@@ -21,50 +26,55 @@ from app.translation.request import TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
-# KEYS: record, chunks. ARGV: the run that it is for, or nothing for any, retention in seconds or 0 while it has not
-# ended, then field and value pairs, the first of them the status when that changes.
-# An ended translation stays as it ended, however often its message is delivered.
-# With its memory full, Redis lets a script add only what has taken something away before. What was accepted goes on
-# then, so the scripts for it begin with taking away nothing.
-_CHANGE = """
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status or status == 'done' or status == 'failed' or status == 'cancelled' then
-    return 0
-end
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then
-    return 0
-end
-redis.call('HDEL', KEYS[1], '')
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-if ARGV[2] ~= '0' then
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-    redis.call('EXPIRE', KEYS[2], ARGV[4] == 'failed' and ARGV[2] or 0)
-end
-return 1
-"""
+INDEX = "tandem:translations"
+ENDED = "tandem:translations:ended"
 
-# KEYS: record, chunks. ARGV: run, number of the chunk, its translation.
-_ADD_CHUNK = """
-local record = redis.call('HMGET', KEYS[1], 'status', 'run')
-if record[1] ~= 'running' or record[2] ~= ARGV[1] then
-    return 0
-end
-redis.call('HDEL', KEYS[2], '')
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-redis.call('HSET', KEYS[1], 'done', redis.call('HLEN', KEYS[2]))
-return 1
-"""
+_CHANGE = (Path(__file__).parent / "scripts" / "change.lua").read_text()
+_OPTIONAL = ("source", "translation", "error", "started_at", "finished_at", "file_name", "callback_url")
+_STATE = ("status", "done", "total", "characters", "error", "version")
 
-# KEYS: record, chunks. A failure that people want to be tried again goes on behind the chunks that were done.
-_REOPEN = """
-if redis.call('HGET', KEYS[1], 'status') ~= 'failed' then
-    return 0
-end
-redis.call('PERSIST', KEYS[1])
-redis.call('PERSIST', KEYS[2])
-redis.call('HSET', KEYS[1], 'status', 'queued', 'error', '', 'finished_at', '')
-return 1
-"""
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one part of a finished translation.
+
+    kind: its name, such as `placeholders`. detail: a sentence. kept: whether the part's source or the model's doubtful
+    answer stands in the result.
+    """
+
+    kind: str
+    detail: str
+    kept: Literal["source", "answer"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished chunk: its translation, and what is wrong with it."""
+
+    text: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a translation is. characters: what the model has answered so far of the part it is at."""
+
+    status: Status
+    done: int
+    total: int
+    characters: int
+    error: str | None
+    version: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ("done", "failed", "cancelled")
+
+    def public(self) -> dict[str, Any]:
+        """The JSON that clients get as an event."""
+        progress = {"done": self.done, "total": self.total, "characters": self.characters}
+        return {"status": self.status, "progress": progress, "error": self.error}
 
 
 @dataclass(frozen=True)
@@ -73,38 +83,55 @@ class Translation:
 
     id: str
     text: str
+    format: str
     source: str | None
     target: str
     model: str
     status: Status
-    done: int
-    total: int
-    translation: str | None
-    error: str | None
     created_at: str
-    started_at: str | None
-    finished_at: str | None
+    detected: bool = False
+    file_name: str | None = None
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    callback_url: str | None = None
+    done: int = 0
+    total: int = 0
+    characters: int = 0
+    version: int = 0
+    translation: str | None = None
+    problems: Sequence[Mapping[str, Any]] = ()
+    error: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        return State(self.status, self.done, self.total, self.characters, self.error, self.version)
 
     @property
     def ended(self) -> bool:
         """Whether nothing will change any more."""
-        return self.status in ("done", "failed", "cancelled")
+        return self.state.ended
 
-    def public(self) -> dict[str, Any]:
-        """The JSON that clients get."""
+    def summary(self) -> dict[str, Any]:
+        """The JSON that clients get of it in a list: all but the texts."""
         return {
             "id": self.id,
-            "status": self.status,
-            "progress": {"done": self.done, "total": self.total},
-            "translation": self.translation,
-            "error": self.error,
+            **self.state.public(),
             "source": self.source,
+            "source_detected": self.detected,
             "target": self.target,
             "model": self.model,
+            "format": self.format,
+            "file_name": self.file_name,
             "created_at": self.created_at,
             "started_at": self.started_at,
             "finished_at": self.finished_at,
         }
+
+    def public(self) -> dict[str, Any]:
+        """The JSON that clients get."""
+        return self.summary() | {"translation": self.translation, "problems": list(self.problems)}
 
 
 class Store:
@@ -113,42 +140,66 @@ class Store:
     def __init__(self, client: redis.Redis, *, retention: int) -> None:
         self._redis = client
         self._retention = retention
-        self._change = client.register_script(_CHANGE)
-        self._add_chunk = client.register_script(_ADD_CHUNK)
-        self._reopen = client.register_script(_REOPEN)
+        self._script = client.register_script(_CHANGE)
 
-    def record(self, translation: Translation) -> Record:
-        """What is stored of a new translation."""
-        fields = {name: value for name, value in vars(translation).items() if value is not None}
-        return Record(_key(translation.id), fields)
-
-    def create(self, request: TranslationRequest, *, model: str) -> Translation:
+    def create(
+        self,
+        request: TranslationRequest,
+        *,
+        model: str,
+        source: str | None = None,
+        detected: bool = False,
+        file_name: str | None = None,
+    ) -> Translation:
         """A queued translation with a new id; who submits it stores its record."""
         return Translation(
             id=str(uuid4()),
             text=request.text,
-            source=request.source,
+            format=request.format,
+            source=source or request.source,
+            detected=detected,
             target=request.target,
             model=model,
             status="queued",
-            done=0,
-            total=0,
-            translation=None,
-            error=None,
             created_at=_now(),
-            started_at=None,
-            finished_at=None,
+            file_name=file_name,
+            glossary=request.glossary,
+            callback_url=request.callback_url,
         )
+
+    def record(self, translation: Translation) -> Record:
+        """What is stored of a new translation."""
+        fields = {name: value for name, value in vars(translation).items() if value is not None}
+        fields |= {"detected": int(translation.detected), "glossary": _json(translation.glossary), "problems": "[]"}
+        created = round(datetime.fromisoformat(translation.created_at).timestamp() * 1000)
+        member = f"{created:013}:{translation.id}"
+        return Record(_key(translation.id), fields | {"member": member}, INDEX, member)
 
     def get(self, id: str) -> Translation | None:
         """The translation, or None where there is none (any more)."""
-        fields = _answer(self._redis.hgetall(_key(id)))
-        if not fields:
-            return None
-        fields.pop("run", None)
-        optional = ("source", "translation", "error", "started_at", "finished_at")
-        values: dict[str, Any] = {name: fields.get(name) or None for name in optional}
-        return Translation(**fields | values | {"done": int(fields["done"]), "total": int(fields["total"])})
+        return _translation(_answer(self._redis.hgetall(_key(id))))
+
+    def state(self, id: str) -> State | None:
+        """How far a translation is, or None where there is none (any more)."""
+        return self.states([id])[0]
+
+    def states(self, ids: Sequence[str]) -> list[State | None]:
+        """How far these translations are, in their order, read in one go."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for id in ids:
+                pipeline.hmget(_key(id), _STATE)
+            rows: list[list[str | None]] = pipeline.execute()
+        return [_state(row) for row in rows]
+
+    def page(self, *, limit: int, after: str | None = None) -> tuple[list[Translation], str | None]:
+        """The newest translations, or those that come `after` a cursor; and the next page's cursor, if there is one."""
+        start = f"({after}" if after else "+"
+        members = cast("list[str]", self._redis.zrevrangebylex(INDEX, start, "-", start=0, num=limit + 1))
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for member in members[:limit]:
+                pipeline.hgetall(_key(member.partition(":")[2]))
+            found = [translation for fields in pipeline.execute() if (translation := _translation(fields))]
+        return found, members[limit - 1] if len(members) > limit else None
 
     def start(self, id: str, *, total: int) -> str | None:
         """Marks it as running and gives the name of this run; None when it has ended or is gone.
@@ -156,39 +207,92 @@ class Store:
         Only the last run that started can change anything: one whose worker was thought dead, and lives, cannot.
         """
         run = uuid4().hex
-        return run if self._set(id, status="running", total=total, started_at=_now(), run=run) else None
+        began: dict[str, str | int] = {"status": "running", "total": total, "characters": 0, "run": run}
+        began["started_at"] = _now()
+        return run if self._change(id, began) else None
 
     def requeue(self, id: str, run: str, *, error: str = "") -> bool:
         """Marks it as queued again, after an attempt that failed with `error` or a part that is done."""
-        return self._set(id, status="queued", error=error, by=run)
+        return self._change(id, {"status": "queued", "error": error, "characters": 0}, by=run)
 
-    def finish(self, id: str, run: str, translation: str) -> bool:
+    def finish(self, id: str, run: str, translation: str, problems: Iterable[Mapping[str, Any]] = ()) -> bool:
         """Stores the result, once; False when it has ended before or another run has begun."""
-        ended = {"status": "done", "translation": translation, "error": "", "finished_at": _now()}
-        return self._set(id, self._retention, by=run, **ended)
+        result: dict[str, str | int] = {"translation": translation, "problems": _json(list(problems))}
+        return self._change(id, _end("done") | result, by=run, retention=self._retention)
 
     def fail(self, id: str, error: str) -> bool:
         """Ends it without a result; False when it has ended before."""
-        return self._set(id, self._retention, status="failed", error=error, finished_at=_now())
+        return self._change(id, _end("failed", error), retention=self._retention)
+
+    def cancel(self, id: str) -> bool:
+        """Ends it because nobody wants it any more; False when it has ended before."""
+        return self._change(id, _end("cancelled"), retention=self._retention)
 
     def reopen(self, id: str) -> bool:
         """Queues a failed translation again; False when it has not failed."""
-        return bool(self._reopen(keys=[_key(id), _chunks_key(id)]))
+        return self._change(id, {"status": "queued", "error": "", "finished_at": ""}, state="failed")
 
-    def add_chunk(self, id: str, run: str, number: int, text: str) -> bool:
+    def add_chunk(self, id: str, run: str, number: int, part: Part) -> bool:
         """Stores one finished chunk and counts it, so that a later delivery goes on behind it.
 
         False when the translation has ended or another run has begun.
         """
-        return bool(self._add_chunk(keys=[_key(id), _chunks_key(id)], args=[run, number, text]))
+        return self._change(id, {"characters": 0}, state="running", by=run, chunk=(number, _json(asdict(part))))
 
-    def chunks(self, id: str) -> dict[int, str]:
+    def note_characters(self, id: str, run: str, characters: int) -> bool:
+        """Says how much the model has answered of the running part; False as in add_chunk."""
+        return self._change(id, {"characters": characters}, state="running", by=run)
+
+    def chunks(self, id: str) -> dict[int, Part]:
         """The finished chunks by their numbers."""
-        return {int(number): text for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
+        return {int(number): _part(text) for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
 
-    def _set(self, id: str, retention: int = 0, by: str = "", **fields: str | int) -> bool:
+    def _change(
+        self,
+        id: str,
+        fields: Mapping[str, str | int],
+        *,
+        state: Literal["open", "running", "failed"] = "open",
+        by: str = "",
+        retention: int = 0,
+        chunk: tuple[int | str, str] = ("", ""),
+    ) -> bool:
         pairs = [part for pair in fields.items() for part in pair]
-        return bool(self._change(keys=[_key(id), _chunks_key(id)], args=[by, retention, *pairs]))
+        names = [_key(id), _chunks_key(id), INDEX, ENDED]
+        return bool(self._script(keys=names, args=[state, by, retention, *chunk, *pairs]))
+
+
+def changes_channel(id: str) -> str:
+    """The channel on which each new version of a translation is told."""
+    return f"{_key(id)}:changes"
+
+
+def _end(status: Status, error: str = "") -> dict[str, str | int]:
+    return {"status": status, "error": error, "characters": 0, "finished_at": _now()}
+
+
+def _translation(fields: Mapping[str, str]) -> Translation | None:
+    if not fields:
+        return None
+    values: dict[str, Any] = {name: value for name, value in fields.items() if name not in ("run", "member")}
+    values |= {name: fields.get(name) or None for name in _OPTIONAL}
+    values |= {name: int(fields.get(name) or 0) for name in ("done", "total", "characters", "version")}
+    values |= {name: json.loads(fields[name]) for name in ("glossary", "problems")}
+    return Translation(**values | {"detected": fields["detected"] == "1"})
+
+
+def _state(row: Sequence[str | None]) -> State | None:
+    status, done, total, characters, error, version = row
+    if status is None:
+        return None
+    return State(
+        cast("Status", status), int(done or 0), int(total or 0), int(characters or 0), error or None, int(version or 0)
+    )
+
+
+def _part(text: str) -> Part:
+    value = json.loads(text)
+    return Part(value["text"], tuple(Problem(**problem) for problem in value["problems"]))
 
 
 def _key(id: str) -> str:
@@ -202,6 +306,10 @@ def _chunks_key(id: str) -> str:
 def _answer(value: dict[Any, Any] | Awaitable[Any]) -> dict[str, str]:
     """redis-py types every answer as one of a client that may be asynchronous; this one is not."""
     return cast("dict[str, str]", value)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _now() -> str:

@@ -9,7 +9,7 @@ from app.queueing.checks import Check, Warn
 from app.queueing.workload import Workload
 from app.settings import Settings
 from app.translation import actors
-from app.translation.ollama import OllamaError, full_name
+from app.translation.engine.ollama import OllamaError, full_name
 
 if TYPE_CHECKING:
     from click import Command

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.translation.chunks import split, tokens
+from app.translation.documents.chunks import split, tokens
 
 # Much white space of all kinds, and characters of one to four bytes.
 TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)

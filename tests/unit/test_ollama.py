@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.queueing.errors import PermanentError
-from app.translation.ollama import Ollama, OllamaError, OllamaRefused, answer_limit, full_name
+from app.translation.engine.ollama import Ollama, OllamaError, OllamaRefused, answer_limit, full_name
 
 QUESTION = [{"role": "system", "content": "Translate."}, {"role": "user", "content": "Good morning."}]
 DONE = {"done": True, "done_reason": "stop", "message": {"content": ""}}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import OTHER_GROUPS_SECONDS, Settings, SettingsError, masked, parse_size, read, show_size
+from app.settings import OTHER_GROUPS_SECONDS, Settings, SettingsError, is_secret, masked, parse_size, read, show_size
 
 ROOT = Path(__file__).parents[2]
 DEDICATED = "QUEUE=COUNT with commas between them, each queue once, each count from 1 to 64, or empty for none"
@@ -208,4 +208,5 @@ def test_compose_hands_every_setting_on() -> None:
     compose = (ROOT / "compose.yaml").read_text()
     handed = set(re.findall(r"^      - ([A-Z_]+)$", compose, re.MULTILINE))
 
-    assert handed == {name.upper() for name in Settings.model_fields} | {"REDIS_URL_FILE", "ALERT_WEBHOOK_URL_FILE"}
+    files = {f"{name.upper()}_FILE" for name in Settings.model_fields if is_secret(name)}
+    assert handed == {name.upper() for name in Settings.model_fields} | files

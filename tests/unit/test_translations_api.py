@@ -32,12 +32,16 @@ def test_an_accepted_translation_is_stored_and_queued(client: FlaskClient, redis
     assert body | {"id": "", "created_at": ""} == {
         "id": "",
         "status": "queued",
-        "progress": {"done": 0, "total": 0},
+        "progress": {"done": 0, "total": 0, "characters": 0},
         "translation": None,
+        "problems": [],
         "error": None,
         "source": "en",
+        "source_detected": False,
         "target": "es",
         "model": "apertium",
+        "format": "text",
+        "file_name": None,
         "created_at": "",
         "started_at": None,
         "finished_at": None,
@@ -61,7 +65,7 @@ BAD_BODIES: list[tuple[Any, int, str]] = [
     ({"text": "\u3000\u2003", "target": "es"}, 422, "text is blank"),
     ({"text": 7, "target": "es"}, 422, "text must be a string"),
     ({"text": None, "target": "es"}, 422, "text must be a string"),
-    ({"text": "x" * 100_001, "target": "es"}, 413, "at most 100,000 are allowed"),
+    ({"text": "x" * 1_000_001, "target": "es"}, 413, "at most 1,000,000 are allowed"),
     ({"text": "Hi."}, 422, "target is missing"),
     ({"text": "Hi.", "target": "xx"}, 422, "give one of af, ar"),
     ({"text": "Hi.", "target": "ES"}, 422, "give one of af, ar"),
@@ -101,9 +105,9 @@ def test_another_content_type_is_refused(client: FlaskClient, redis_client: redi
 
 
 def test_a_body_over_the_limit_is_refused_unread(client: FlaskClient) -> None:
-    body = b" " * (100_000 * 12 + 65_537)
+    body = b" " * (1_000_000 * 12 + 65_537)
     answer = client.post("/translations", data=body, content_type="application/json")
-    assert_problem(answer, 413, "at most 1,265,536 bytes are allowed")
+    assert_problem(answer, 413, "at most 12,065,536 bytes are allowed")
 
 
 def test_a_text_of_exactly_the_limit_is_accepted(client: FlaskClient) -> None:
