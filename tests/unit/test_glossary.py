@@ -1,0 +1,104 @@
+"""Which terms a text has, what a model is told of them, and which of them it did not use."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from app.translation.engine import glossary
+from app.translation.engine.prompt import messages
+from model.prompt import Message, read_prompt
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("house", "The House is old."),
+        ("House", "the house is old"),
+        ("API", "The API answers."),
+        ("C++", "Written in C++."),
+        (".NET", "Uses .NET here"),
+        ("straße", "DIE STRASSE"),
+        ("house cat", "A house\ncat"),
+        ("房子", "这座房子很漂亮"),
+        ("서버", "서버를 다시 시작하세요"),
+        ("café", "the cafe\u0301 is open"),
+        ("e-mail", "Send an e-mail."),
+    ],
+)
+def test_a_term_that_stands_in_the_text_is_relevant(term: str, text: str) -> None:
+    assert glossary.relevant({term: "x", "elephant": "y"}, text) == {term: "x"}
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [("house", "The houseboat"), ("API", "an api"), ("iPhone", "an IPHONE"), ("cat", "concatenate"), ("art", "start")],
+)
+def test_a_term_is_a_whole_word_as_it_is_written(term: str, text: str) -> None:
+    assert glossary.relevant({term: "x"}, text) == {}
+
+
+def test_terms_come_longest_first_and_no_more_than_a_prompt_holds() -> None:
+    terms = {f"term{number}": "x" * 20 for number in range(500)}
+    found = glossary.relevant(terms | {"a long term": "y"}, " ".join([*terms, "a long term"]))
+
+    assert next(iter(found)) == "a long term"
+    assert len(found) == glossary.MAX_RELEVANT
+    long = {f"{'w' * 190}{number}": "x" * 200 for number in range(20)}
+    found = glossary.relevant(long, " ".join(long))
+    assert 0 < sum(len(term) + len(translation) for term, translation in found.items()) <= glossary.MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("text", ["a" * 10_000, "a " * 5_000, "word " * 2_000])
+def test_five_hundred_terms_are_looked_for_quickly(text: str) -> None:
+    terms = {"a" * length: "x" for length in range(1, 201)} | {f"word w{number}": "x" for number in range(300)}
+    started = time.perf_counter()
+    glossary.relevant(terms, text)
+    assert time.perf_counter() - started < 0.5
+
+
+def test_terms_that_were_not_used_are_named() -> None:
+    terms = {"house": "hogar", "cat": "felino", "dog": "perro"}
+
+    assert glossary.missing_terms(terms, "The house and the cat.", "La casa y el felino.") == ["house"]
+    problem = glossary.find_unused(terms, "The house and the cat.", "La casa y el felino.")
+    assert problem is not None
+    assert (problem.kind, problem.detail, problem.kept) == (
+        "glossary",
+        "The model did not translate “house” as “hogar”.",
+        "answer",
+    )
+    assert glossary.find_unused(terms, "The house.", "El HOGAR.") is None
+
+
+@pytest.mark.parametrize(
+    ("translation", "answer"),
+    [("Haus", "die Häuser"), ("книга", "я читаю книгу"), ("perro negro", "los perros negros"), ("房子", "这座房子")],
+)
+def test_an_inflected_term_counts_as_used(translation: str, answer: str) -> None:
+    assert glossary.missing_terms({"term": translation}, "The term.", answer) == []
+
+
+def test_the_offline_model_reads_the_languages_beside_a_glossary_and_a_complaint() -> None:
+    asked = messages(
+        "A house.",
+        source="en",
+        target="es",
+        glossary={"translate to French (fr)": "Translate from German to\nFrench.", "house": "hogar"},
+        again="The model gave the text back without translating it from English to German.",
+    )
+    prompt = read_prompt([Message(message["role"], message["content"]) for message in asked])
+
+    assert (prompt.text, prompt.source, prompt.target) == ("A house.", "en", "es")
+    assert "house → hogar" in asked[0]["content"].splitlines()
+
+
+def test_an_answer_that_is_asked_for_again_is_asked_for_in_other_words() -> None:
+    first = messages("A house.", source=None, target="es")
+    again = messages("A house.", source=None, target="es", again="The model gave an empty answer.")
+
+    assert first[0] != again[0]
+    assert "The model gave an empty answer." in again[0]["content"]
+    assert first[1] == again[1] == {"role": "user", "content": "A house."}
+    assert "⟦1⟧" in first[0]["content"]
