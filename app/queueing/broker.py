@@ -113,6 +113,15 @@ def must_pause(reserve: float) -> bool:
     return broker.draining.is_set() or (running is not None and running.seconds + reserve > running.limit)
 
 
+def is_last_attempt() -> bool:
+    """Whether the message on this thread becomes a dead letter if it fails once more."""
+    message, broker = CurrentMessage.get_current_message(), dramatiq.get_broker()
+    if message is None or not isinstance(broker, Broker):
+        return True
+    chosen = {**broker.get_actor(message.actor_name).options, **message.options}
+    return bool(message.options.get("retries", 0) >= chosen.get("max_retries", broker.retries.max_retries))
+
+
 def was_resent() -> bool:
     """Whether the message on this thread was a dead letter that `queue failed retry` has sent again."""
     message = CurrentMessage.get_current_message()

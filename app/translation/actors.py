@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -11,18 +12,23 @@ import dramatiq
 from dramatiq.middleware import TimeLimitExceeded
 
 from app import settings
-from app.queueing.broker import must_pause, was_resent
+from app.queueing.broker import is_last_attempt, must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
-from app.translation.documents.chunks import Document, split
-from app.translation.engine import prompt
-from app.translation.engine.ollama import Ollama, OllamaError
-from app.translation.store import Part, Store, Translation
+from app.translation import documents
+from app.translation.cache import Cache
+from app.translation.documents.chunks import Document
+from app.translation.engine.ollama import BadAnswer, Cut, Ollama, OllamaError
+from app.translation.engine.part import Translator, Wish
+from app.translation.running import Running
+from app.translation.store import Part, Problem, Store, Translation
 
 logger = logging.getLogger(__name__)
 
 #: Tokens of one chunk: with the prompt and an answer twice as long it stays well inside the smallest context.
 CHUNK_TOKENS = 500
+# What a problem tells of its part, in characters.
+EXCERPT = 200
 
 
 @cache
@@ -34,9 +40,26 @@ def store() -> Store:
 
 @cache
 def ollama() -> Ollama:
-    """This process's client; its connections are shared by all threads."""
+    """This process's client; all threads share it."""
     config = settings.current()
     return Ollama(config.ollama_url, timeout=config.ollama_timeout, num_ctx=config.ollama_num_ctx)
+
+
+@cache
+def translator() -> Translator:
+    """What this process translates parts with."""
+    config = settings.current()
+    if not config.translation_cache:
+        return Translator(ollama(), None)
+    client, retention = connect(config, decode=True), config.translation_retention
+    return Translator(ollama(), Cache(client, most_bytes=config.translation_cache, retention=retention))
+
+
+running = Running(lambda: store())
+
+
+class NothingTranslated(PermanentError):
+    """The model answered, but not one part came out well."""
 
 
 def give_up(message: Any, exception: BaseException) -> None:
@@ -74,31 +97,69 @@ def translate(translation_id: str) -> None:
     job = _open_job(translation_id)
     if job is None:
         return
-    document = split(job.text, budget=CHUNK_TOKENS)
+    document = documents.read(job.text, job.format, budget=CHUNK_TOKENS)
     run = store().start(job.id, total=len(document.chunks))
     if run is None:
         return
     try:
-        done = _translate_chunks(job, run, document)
+        parts = _translate_chunks(job, run, document)
+        problems = list(_problems(document, parts))
+        store().finish(job.id, run, document.join([part.text for part in parts]), problems)
+    except Cut:
+        _stop(job.id)
     except Continue:
         store().requeue(job.id, run)
         raise
     except (Exception, TimeLimitExceeded) as error:
         store().requeue(job.id, run, error=_reason(error))
         raise
-    store().finish(job.id, run, document.join([done[number].text for number in range(len(document.chunks))]))
 
 
-def _translate_chunks(job: Translation, run: str, document: Document) -> dict[int, Part]:
-    """All chunks by their numbers; those that are missing are translated and stored one by one."""
+def _stop(id: str) -> None:
+    state = store().state(id)
+    if state and not state.ended:
+        logger.warning("another worker has taken this translation over")
+        raise Continue
+    logger.info("stopped: the translation was cancelled")
+
+
+def _translate_chunks(job: Translation, run: str, document: Document) -> list[Part]:
+    """All chunks in order; those that are missing are translated and stored one by one."""
     done = store().chunks(job.id)
+    wish = Wish(job.model, job.source, job.target, job.glossary, markdown=job.format == "markdown")
     for number, chunk in enumerate(document.chunks):
         if number not in done:
-            if must_pause(settings.current().ollama_timeout):
-                raise Continue
-            asked = prompt.messages(chunk.text, source=job.source, target=job.target)
-            done[number] = Part(ollama().chat(job.model, asked))
+            done[number] = _translate_chunk(job.id, run, chunk.text, wish)
             if not store().add_chunk(job.id, run, number, done[number]):
-                logger.warning("another worker has taken this translation over, or it has ended")
-                raise Continue
-    return done
+                raise Cut
+    return [done[number] for number in range(len(document.chunks))]
+
+
+def _translate_chunk(id: str, run: str, text: str, wish: Wish) -> Part:
+    with running.call(id, run) as call:
+        try:
+            return translator().translate(text, wish, call, before_asking=_pause_in_time)
+        except BadAnswer as error:
+            if not is_last_attempt():
+                raise
+            return Part(text, (Problem(error.kind, str(error), kept="source"),))
+
+
+def _pause_in_time() -> None:
+    if must_pause(settings.current().ollama_timeout):
+        raise Continue
+
+
+def _problems(document: Document, parts: list[Part]) -> Iterator[Mapping[str, Any]]:
+    """What clients get to know of each part's problems. Raises NothingTranslated."""
+    lost = [problem for part in parts for problem in part.problems if problem.kept == "source"]
+    if lost and not any(_came_out(chunk.text, part) for chunk, part in zip(document.chunks, parts, strict=True)):
+        raise NothingTranslated(lost[0].detail)
+    for number, (chunk, part) in enumerate(zip(document.chunks, parts, strict=True), start=1):
+        for problem in part.problems:
+            yield {"part": number, **vars(problem), "source": chunk.text[:EXCERPT]}
+
+
+def _came_out(source: str, part: Part) -> bool:
+    """Whether the model had a hand in it."""
+    return part.text != source and all(problem.kept == "answer" for problem in part.problems)

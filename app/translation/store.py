@@ -229,7 +229,13 @@ class Store:
         return self._change(id, _end("cancelled"), retention=self._retention)
 
     def reopen(self, id: str) -> bool:
-        """Queues a failed translation again; False when it has not failed."""
+        """Queues a failed translation again, without the parts that did not come out; False when it has not failed."""
+        state = self.state(id)
+        if not state or state.status != "failed":
+            return False
+        lost = [number for number, part in self.chunks(id).items() if any(p.kept == "source" for p in part.problems)]
+        if lost:
+            self._redis.hdel(_chunks_key(id), *map(str, lost))
         return self._change(id, {"status": "queued", "error": "", "finished_at": ""}, state="failed")
 
     def add_chunk(self, id: str, run: str, number: int, part: Part) -> bool:
@@ -242,6 +248,11 @@ class Store:
     def note_characters(self, id: str, run: str, characters: int) -> bool:
         """Says how much the model has answered of the running part; False as in add_chunk."""
         return self._change(id, {"characters": characters}, state="running", by=run)
+
+    def is_running(self, id: str, run: str) -> bool:
+        """Whether this run is the one that is going on."""
+        status, current = cast("list[str | None]", self._redis.hmget(_key(id), ["status", "run"]))
+        return status == "running" and current == run
 
     def chunks(self, id: str) -> dict[int, Part]:
         """The finished chunks by their numbers."""

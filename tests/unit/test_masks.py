@@ -15,7 +15,8 @@ from app.translation.engine.masks import PlaceholdersChanged, mask
 HIDDEN = [
     "{name}", "{0}", "{}", "{user.name!r:>10}", "{{x}}", "{{ user.name }}", "{{{raw}}}", "{% if a %}", "${x}", "#{x}",
     "%{x}", "{count, plural, one {# file} other {{name} has # files}}", "{0, number, #.##}", "%s", "%d", "%1$s",
-    "%(n)d", "%5.2f", "%-10s", "%%", "%@", "%lld", "%1", "%PATH%", "$name", "$t(key.sub)", "@user", "<b>", "</b>", "<br/>",
+    "%(n)d", "%5.2f", "%-10s", "%%", "%@", "%lld", "%1", "%PATH%", "$name", "$t(key.sub)", "@user", "<b>", "</b>",
+    "<br/>",
     '<a href="x?a=b>c" target=_blank>', "<0>", "<!-- note -- this -->", "<%= x %>", "&amp;", "&#39;", "&#x27;",
     "https://example.com/a_(b)/{id}?q=1%20#top", "www.example.com", "<https://example.com>",
     "bob.smith+x@mail.example.com",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,18 @@ import httpx
 import pytest
 
 from app.queueing.errors import PermanentError
-from app.translation.engine.ollama import Ollama, OllamaError, OllamaRefused, answer_limit, full_name
+from app.translation.engine.ollama import (
+    TRUNCATED,
+    UNFINISHED,
+    BadAnswer,
+    Call,
+    Cut,
+    Ollama,
+    OllamaError,
+    OllamaRefused,
+    answer_limit,
+    full_name,
+)
 
 QUESTION = [{"role": "system", "content": "Translate."}, {"role": "user", "content": "Good morning."}]
 DONE = {"done": True, "done_reason": "stop", "message": {"content": ""}}
@@ -48,11 +61,6 @@ def test_a_line_without_end_is_not_read_for_ever() -> None:
         client(lambda _request: httpx.Response(200, text="x" * 2_000_000)).chat("m", QUESTION)
 
 
-def test_surrounding_white_space_and_thoughts_are_not() -> None:
-    ollama = stream(piece("<think>\nHm.</think>\n\nBuenos"), piece(" días.\n"), DONE)
-    assert ollama.chat("m", QUESTION) == "Buenos días."
-
-
 def test_the_request_forbids_silent_truncation_and_bounds_the_answer() -> None:
     seen: list[dict[str, Any]] = []
 
@@ -81,7 +89,6 @@ def test_the_request_forbids_silent_truncation_and_bounds_the_answer() -> None:
     [
         (stream(piece("Buenos ")), "ended in the middle"),
         (stream(piece("Buenos "), {"error": "the runner broke"}), "the runner broke"),
-        (stream(piece(" "), DONE), "empty answer"),
         (stream(piece("x"), {"done": True, "done_reason": "unload"}), "reason 'unload'"),
         (stream("<html>"), "not JSON"),
         (stream("7"), "no object"),
@@ -115,12 +122,95 @@ def test_a_broken_connection_can_be_mended(error: Exception) -> None:
         (refusal(400, '{"error": "{\\"error\\": {\\"message\\": \\"input is too long\\"}}"}'), ": input is too long"),
         (refusal(403, ""), "no reason given"),
         (refusal(500, '{"error": "option \\"temperature\\" must be of type float32"}'), "must be of type"),
-        (stream(piece("x"), {"done": True, "done_reason": "length"}), "grew over the limit"),
     ],
 )
 def test_a_new_try_cannot_mend_it(ollama: Ollama, reason: str) -> None:
     with pytest.raises(OllamaRefused, match=reason):
         ollama.chat("m", QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("ollama", "kind"),
+    [
+        (stream(piece("x"), {"done": True, "done_reason": "length"}), TRUNCATED),
+        (stream(piece("x"), {"done": True, "done_reason": "unload"}), UNFINISHED),
+        (stream(piece("x"), {"error": "the runner broke"}), UNFINISHED),
+        (stream(piece("x")), UNFINISHED),
+    ],
+)
+def test_an_answer_without_a_proper_end_is_named(ollama: Ollama, kind: str) -> None:
+    with pytest.raises(BadAnswer) as error:
+        ollama.chat("m", QUESTION)
+    assert error.value.kind == kind
+
+
+def test_asking_again_asks_in_another_way() -> None:
+    options: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        options.append(json.loads(request.content)["options"])
+        return httpx.Response(200, text=json.dumps(piece("Hola.")) + "\n" + json.dumps(DONE))
+
+    for again in range(3):
+        client(answer).chat("m", QUESTION, again=again)
+
+    assert len({(one["seed"], one["temperature"]) for one in options}) == 3
+
+
+class Silent:
+    """A server that takes a request and answers with `first`, and then nothing until its client has gone."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(10)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.asked, self.gone = threading.Event(), threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, self._listener:
+            connection.settimeout(10)
+            connection.recv(65536)
+            connection.sendall(self._first)
+            self.asked.set()
+            while connection.recv(65536):
+                pass
+            self.gone.set()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [b"", HEAD, HEAD + json.dumps(piece("Buenos ")).encode() + b"\n"])
+def test_a_call_that_is_cut_ends_at_once_on_both_sides(first: bytes) -> None:
+    server, call = Silent(first), Call()
+    ended: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            Ollama(server.url, timeout=30, num_ctx=2048).chat("m", QUESTION, call=call)
+        except Cut as error:
+            ended.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert server.asked.wait(10)
+    call.cut()
+    asking.join(5)
+
+    assert not asking.is_alive()
+    assert server.gone.wait(5)
+    assert [type(error) for error in ended] == [Cut]
+
+
+def test_a_call_that_was_cut_before_it_began_asks_nothing() -> None:
+    server, call = Silent(b""), Call()
+    call.cut()
+
+    with pytest.raises(Cut):
+        Ollama(server.url, timeout=30, num_ctx=2048).chat("m", QUESTION, call=call)
 
 
 def test_models_are_listed_with_their_tags() -> None:

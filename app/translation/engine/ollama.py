@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +31,8 @@ ANSWER_MIN_TOKENS = 256
 _TRY_AGAIN_STATUS = {429, 502, 503, 504}
 # The kinds of 500 that a new try can mend: the process behind the model died or did not come up in time.
 _CRASHED = re.compile(r"terminated|unexpectedly stopped|timed out waiting|runner|server process", re.IGNORECASE)
-_THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+# The first answer is the likeliest one; one that has to be asked for again should differ.
+WARMER_BY = 0.3
 
 
 class OllamaError(ExpectedError):
@@ -40,24 +43,77 @@ class OllamaRefused(OllamaError, PermanentError):
     """Ollama will never translate this request as it is."""
 
 
+#: The kinds of a BadAnswer: it came to the limit of tokens, or it broke off.
+TRUNCATED = "truncated"
+UNFINISHED = "unfinished"
+
+
+class BadAnswer(OllamaError):
+    """The model answered, but not to the end. kind: the name of the problem, TRUNCATED or UNFINISHED."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Cut(Exception):
+    """The call was closed from our side, because its answer is not wanted any more."""
+
+
+class Call:
+    """A running call, as another thread sees it: how much was answered, and how to end it."""
+
+    def __init__(self) -> None:
+        self.characters = 0
+        self.was_cut = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def cut(self) -> None:
+        """Closes the connection, which is what makes Ollama stop, also while it has not sent a byte yet."""
+        with self._lock:
+            self.was_cut = True
+            if self._socket:
+                _hang_up(self._socket)
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Hears from httpx of the connection that it has opened."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self.was_cut and self._socket:
+                    _hang_up(self._socket)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        # The plain one, also for TLS: it wakes the thread that reads, and takes nothing away under it.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError:  # it has ended by itself
+        return
+
+
 class Ollama:
     """Talks to the server at `url`. `timeout` (seconds) bounds the silence of one call, from the request on."""
 
     def __init__(self, url: str, *, timeout: float, num_ctx: int, transport: httpx.BaseTransport | None = None) -> None:
         self._name = without_credentials(url)
         self.num_ctx = num_ctx
-        # The first byte comes after waiting for a place, loading the model and reading the prompt.
+        # The first byte comes after waiting for a place, loading the model and reading the prompt. Each call has a
+        # connection of its own, because that is closed to end the call.
         self._http = httpx.Client(
             base_url=url,
             timeout=httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, write=WRITE_TIMEOUT),
+            limits=httpx.Limits(max_keepalive_connections=0),
             transport=transport,
             trust_env=False,
         )
 
-    def chat(self, model: str, messages: list[dict[str, str]]) -> str:
-        """The model's complete answer, without a leading <think> block and surrounding white space.
+    def chat(self, model: str, messages: list[dict[str, str]], *, call: Call | None = None, again: int = 0) -> str:
+        """The model's complete answer as it is.
 
-        Raises OllamaError (try again) or OllamaRefused (do not).
+        again: how often the same was asked before. Raises OllamaError (try again, BadAnswer: perhaps at once),
+        OllamaRefused (do not) or Cut.
         """
         body = {
             "model": model,
@@ -69,22 +125,33 @@ class Ollama:
             "options": {
                 "num_ctx": self.num_ctx,
                 "num_predict": answer_limit(messages[-1]["content"]),
-                "temperature": 0,
-                "seed": 1,
+                "temperature": WARMER_BY * again,
+                "seed": 1 + again,
             },
         }
+        call = call or Call()
         try:
-            with self._http.stream("POST", "/api/chat", json=body) as response:
-                _raise_for_status(response)
-                answer = "".join(_contents(_lines(response)))
-        except httpx.TimeoutException as error:
-            raise OllamaError(f"Ollama at {self._name} was silent for too long ({type(error).__name__})") from error
-        except httpx.TransportError as error:
+            return self._answer(body, call)
+        except httpx.HTTPError as error:
+            if call.was_cut:
+                raise Cut from error
+            if isinstance(error, httpx.TimeoutException):
+                raise OllamaError(f"Ollama at {self._name} was silent for too long ({type(error).__name__})") from error
             raise OllamaError(f"Ollama at {self._name} cannot be reached or hung up: {error}") from error
-        answer = _THINKING.sub("", answer).strip()
-        if not answer:
-            raise OllamaError(f"the model {model} gave an empty answer")
-        return answer
+        except BadAnswer as error:
+            # A connection that is closed from our side can look like an answer's end.
+            if call.was_cut:
+                raise Cut from error
+            raise
+
+    def _answer(self, body: dict[str, Any], call: Call) -> str:
+        with self._http.stream("POST", "/api/chat", json=body, extensions={"trace": call.trace}) as response:
+            _raise_for_status(response)
+            pieces = []
+            for piece in _contents(_lines(response)):
+                pieces.append(piece)
+                call.characters += len(piece)
+            return "".join(pieces)
 
     def models(self) -> set[str]:
         """The names of the models that the server has, tag included. Raises OllamaError."""
@@ -160,12 +227,12 @@ def _contents(lines: Iterator[dict[str, Any]]) -> Iterator[str]:
     """The pieces of the answer. Raises unless the stream ends with a `done` of the right reason."""
     for line in lines:
         if "error" in line:
-            raise OllamaError(f"the model broke off: {_error_text(json.dumps(line))}")
+            raise BadAnswer(UNFINISHED, f"the model broke off: {_error_text(json.dumps(line))}")
         yield str((line.get("message") or {}).get("content") or "")
         if line.get("done"):
             if line.get("done_reason") == "stop":
                 return
             if line.get("done_reason") == "length":
-                raise OllamaRefused("the answer was cut because it grew over the limit of tokens or context")
-            raise OllamaError(f"the model ended with the reason {line.get('done_reason')!r}")
-    raise OllamaError("the answer ended in the middle")
+                raise BadAnswer(TRUNCATED, "the answer was cut because it grew over the limit of tokens or context")
+            raise BadAnswer(UNFINISHED, f"the model ended with the reason {line.get('done_reason')!r}")
+    raise BadAnswer(UNFINISHED, "the answer ended in the middle")

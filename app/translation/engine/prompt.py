@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from app.translation.languages import LANGUAGES
 
+#: Goes up with every change of the words below: answers to other words are not used again.
+VERSION = 1
+
 _RULES = (
     "Answer with the translation only: no introduction, no notes, no quotation marks around it. "
     "Keep line breaks, numbers, URLs, markup and placeholders such as {name} or %s exactly as they are. "

@@ -1,0 +1,24 @@
+-- Keeps an answer and lets go of those that were used longest ago until all fit.
+-- KEYS: answers, last use, bytes. ARGV: digest, answer, its bytes, most bytes of all, seconds for which all are kept,
+-- bytes of an entry beside its answer
+if tonumber(ARGV[3]) > tonumber(ARGV[4]) or redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+  return 0
+end
+local bytes = tonumber(redis.call('GET', KEYS[3]) or '0') + ARGV[3]
+-- A bound that was lowered is reached step by step: Redis serves nobody else meanwhile.
+for _ = 1, 100 do
+  local oldest = bytes > tonumber(ARGV[4]) and redis.call('ZPOPMIN', KEYS[2])[1]
+  if not oldest then
+    break
+  end
+  bytes = bytes - redis.call('HSTRLEN', KEYS[1], oldest) - ARGV[6]
+  redis.call('HDEL', KEYS[1], oldest)
+end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+redis.call('SET', KEYS[3], bytes)
+for _, key in ipairs(KEYS) do
+  redis.call('EXPIRE', key, ARGV[5])
+end
+return 1

@@ -1,0 +1,150 @@
+"""A book's chapter, killed workers and all: every paragraph comes back in its place, and nothing is asked for twice."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.tandem import Model, Tandem, await_true
+
+Start = Callable[..., Tandem]
+
+CHAPTER = Path(__file__).parents[1] / "data" / "chapter.txt"
+LANGUAGES = {"source": "en", "target": "es"}
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def own_model(network: Any) -> Any:
+    """A model of this module's own, whose calls are this module's alone."""
+    model = Model(network, alias="book-model")
+    yield model.start()
+    model.remove()
+
+
+def paragraphs(text: str) -> list[str]:
+    return [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+
+
+def kill_worker(tandem: Tandem, number: int) -> None:
+    pid = tandem.output("supervisorctl", "pid", f"worker:worker_{number:02}").strip()
+    tandem.output("kill", "-9", pid)
+
+
+def test_a_chapter_survives_two_killed_workers_and_nothing_is_translated_twice(start: Start, own_model: Model) -> None:
+    text = CHAPTER.read_text(encoding="utf-8")
+    assert len(text.split()) >= 30_000
+    tandem = start(OLLAMA_URL="http://book-model:11434", WORKERS="1").await_healthy()
+    id_ = tandem.translate(text, **LANGUAGES)["id"]
+    seen: list[int] = []
+
+    def done_at_least(share: float) -> bool:
+        now = tandem.translation(id_)
+        assert now["status"] in ("queued", "running", "done"), now
+        seen.append(now["progress"]["done"])
+        return bool(now["progress"]["total"] and seen[-1] >= share * now["progress"]["total"])
+
+    for share in (0.3, 0.6):
+        await_true(lambda share=share: done_at_least(share), seconds=SECONDS, what=f"{share:.0%} of the chapter")
+        kill_worker(tandem, 0)
+    await_true(lambda: done_at_least(1), seconds=SECONDS, what="the whole chapter")
+    ended = tandem.ended(id_)
+
+    assert ended["status"] == "done"
+    assert seen == sorted(seen)
+    calls = own_model.calls()["texts"]
+    # The part that was being translated when its worker died is the only one that is begun again.
+    assert sorted(count for count in calls.values() if count > 1) in ([], [2], [2, 2])
+    total = ended["progress"]["total"]
+    print(f"{len(text.split()):,} words, {total} parts, {len(calls)} texts at the model, {sum(calls.values())} calls")
+    assert_same_paragraphs(own_model, text, ended)
+
+
+def assert_same_paragraphs(model: Model, text: str, ended: dict[str, Any]) -> None:
+    """Each in its place, with what stands between them, and what the model says of it when it is asked alone."""
+    source, result = paragraphs(text), paragraphs(ended["translation"])
+    assert len(result) == len(source)
+    assert re.findall(r"\n\s*\n", result_text := ended["translation"]) == re.findall(r"\n\s*\n", text), result_text[
+        :200
+    ]
+    untouched = {problem["source"] for problem in ended["problems"]}
+    plain = [
+        (before, after)
+        for before, after in zip(source, result, strict=True)
+        if re.fullmatch(r"[A-Za-z ,.;\n]{80,1200}", before) and not any(part in before for part in untouched)
+    ]
+    assert len(plain) > 20
+    for before, after in random.Random(6).sample(plain, 20):  # noqa: S311
+        assert after == model.translate(before), before
+
+
+def test_a_part_that_comes_again_is_asked_for_once_while_the_cache_is_on(start: Start, own_model: Model) -> None:
+    text = "\n\n".join(["The red house is very old and very small."] * 10 + ["The garden is full of yellow flowers."])
+    with_cache = start(OLLAMA_URL="http://book-model:11434", TRANSLATION_CACHE="1M").await_healthy()
+
+    first = with_cache.ended(with_cache.translate(text, **LANGUAGES)["id"])
+    again = with_cache.ended(with_cache.translate(text, **LANGUAGES)["id"])
+
+    assert first["translation"] == again["translation"]
+    assert first["progress"]["done"] == 11
+    calls = own_model.calls()["texts"]
+    assert [calls[part] for part in dict.fromkeys(text.split("\n\n"))] == [1, 1]
+
+
+def test_without_the_cache_every_part_is_asked_for(start: Start, own_model: Model) -> None:
+    part = "The blue house is very old and very small."
+    without = start(OLLAMA_URL="http://book-model:11434", TRANSLATION_CACHE="0").await_healthy()
+
+    without.ended(without.translate("\n\n".join([part] * 3), **LANGUAGES)["id"])
+
+    assert own_model.calls()["texts"][part] == 3
+
+
+@pytest.mark.parametrize("name", ["slow", "slow-words"])
+def test_a_cancelled_translation_ends_the_call_at_the_model(start: Start, own_model: Model, name: str) -> None:
+    tandem = start(OLLAMA_URL="http://book-model:11434", OLLAMA_CONCURRENCY="1", WORKERS="1").await_healthy()
+    text = f"The {name} house is beautiful. " * 20
+    gone = own_model.calls()["gone"]
+    id_ = tandem.translate(text, model=f"apertium-{name}", **LANGUAGES)["id"]
+    await_true(lambda: own_model.calls()["running"] > 0, seconds=20, what="a call at the model")
+
+    answer = tandem.request("DELETE", f"/translations/{id_}")
+
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "cancelled"
+    await_true(lambda: own_model.calls()["gone"] > gone, seconds=3, what="the end of the call")
+    # The one place at the model is free for the next one.
+    assert tandem.ended(tandem.translate("Good morning.", **LANGUAGES)["id"])["status"] == "done"
+    assert tandem.translation(id_)["status"] == "cancelled"
+    assert tandem.request("DELETE", f"/translations/{id_}").status_code == 409
+    assert "queue failed" not in tandem.output("queue", "failed", "show")
+
+
+def test_a_translation_that_waits_can_be_cancelled_and_is_never_begun(start: Start, own_model: Model) -> None:
+    tandem = start(OLLAMA_URL="http://book-model:11434").await_healthy()
+    tandem.output("queue", "pause", "--force")
+    id_ = tandem.translate("The house that nobody wants.", **LANGUAGES)["id"]
+
+    assert tandem.request("DELETE", f"/translations/{id_}").status_code == 202
+    tandem.output("queue", "resume")
+
+    tandem.ended(tandem.translate("Good morning.", **LANGUAGES)["id"])
+    assert "The house that nobody wants." not in own_model.calls()["texts"]
+
+
+def test_characters_of_the_running_part_are_told(start: Start, own_model: Model) -> None:
+    tandem = start(OLLAMA_URL="http://book-model:11434").await_healthy()
+    id_ = tandem.translate("The house is beautiful. " * 40, model="apertium-slow-words", **LANGUAGES)["id"]
+
+    def characters() -> int:
+        return int(tandem.translation(id_)["progress"]["characters"])
+
+    first = await_true(characters, seconds=20, what="characters")
+    await_true(lambda: characters() > first, seconds=20, what="more characters")
+    assert httpx.delete(f"{tandem.url}/translations/{id_}", trust_env=False).status_code == 202
