@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -143,3 +144,20 @@ def test_nasty_texts_take_linear_time(unit: str) -> None:
     masked = mask(text, markdown=True)
     assert masked.restore(masked.text) == text
     assert time.process_time() - began < 3
+
+
+SENTENCES = (Path(__file__).parents[1] / "data" / "placeholders.txt").read_text().splitlines()
+_WORDS = re.compile(r"[^\W\d_]+")
+
+
+def test_sentences_with_placeholders_of_all_kinds_survive_a_model_that_changes_every_word() -> None:
+    assert len(set(SENTENCES)) == 500
+    for sentence in SENTENCES:
+        masked = mask(sentence)
+        assert masked.hidden and masked.has_words, sentence
+        answer = masked.restore(_WORDS.sub("palabra", masked.text))
+        assert all(placeholder in answer for placeholder in masked.hidden), sentence
+        # What is between the placeholders has changed, and nothing else has.
+        literal = "|".join(map(re.escape, sorted(set(masked.hidden), key=len, reverse=True)))
+        assert re.findall(literal, answer) == re.findall(literal, sentence) == list(masked.hidden), sentence
+        assert set(_WORDS.findall(re.sub(literal, "", answer))) == {"palabra"}, sentence
