@@ -21,6 +21,8 @@ IMAGE = os.environ.get("TANDEM_TEST_IMAGE", "tandem:test")
 PROBES_IMAGE = os.environ.get("TANDEM_TEST_PROBES_IMAGE", "tandem-probes:test")
 MODEL_IMAGE = os.environ.get("TANDEM_TEST_MODEL_IMAGE", "tandem-model:test")
 LABEL = "tandem.test"
+# One address sends everything here, with any of the test models, and every call of the model is to be counted.
+FOR_TESTS = {"RATE_LIMIT": "0", "OLLAMA_MODELS": "*", "TRANSLATION_CACHE": "0"}
 START_SECONDS = 60
 TRANSLATION_SECONDS = 60
 
@@ -68,7 +70,7 @@ class Tandem:
         **options: Any,
     ) -> None:
         container = DockerContainer(image).with_network(network)
-        container.with_exposed_ports(8000).with_envs(**environment)
+        container.with_exposed_ports(8000).with_envs(**FOR_TESTS | environment)
         container.with_tmpfs_mount("/run")
         for folder, size in (tmpfs or {}).items():
             container.with_tmpfs_mount(folder, size)
@@ -195,11 +197,25 @@ class Model:
         """Removes it by force."""
         self._container.stop()
 
+    @property
+    def url(self) -> str:
+        """Where its port is published."""
+        return f"http://{self._container.get_container_host_ip()}:{self._container.get_exposed_port(11434)}"
+
     def calls(self) -> dict[str, Any]:
         """How often it was asked, in all and for each text."""
-        host, port = self._container.get_container_host_ip(), self._container.get_exposed_port(11434)
-        answer = httpx.get(f"http://{host}:{port}/test/calls", timeout=10, trust_env=False)
+        answer = httpx.get(f"{self.url}/test/calls", timeout=10, trust_env=False)
         return cast("dict[str, Any]", json.loads(answer.text))
+
+    def translate(self, text: str) -> str:
+        """What it says of an English text when it is asked for Spanish."""
+        messages = [
+            {"role": "system", "content": "Translate from English (en) to Spanish (es)."},
+            {"role": "user", "content": text},
+        ]
+        body = {"model": "apertium", "messages": messages, "stream": False}
+        answer = httpx.post(f"{self.url}/api/chat", json=body, timeout=60, trust_env=False)
+        return str(answer.json()["message"]["content"])
 
     def logs(self) -> str:
         """Everything it has logged."""
