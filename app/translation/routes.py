@@ -9,7 +9,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from app.queueing.submission import QueueFull
 from app.settings import Settings
-from app.translation import actors
+from app.translation import actors, events
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
 from app.translation.submit import BadKey, OtherRequest, check_key, submit
@@ -66,6 +66,8 @@ def make_blueprint(settings: Settings) -> Blueprint:
         if translation is None:
             abort(404, f"there is no translation {translation_id}: it never was, or it was kept long enough")
         return jsonify(translation.public())
+
+    events.add_to(routes)
 
     @routes.get("/")
     def page() -> str:

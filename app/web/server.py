@@ -13,7 +13,8 @@ from app import settings
 _settings = settings.current()
 
 bind = "0.0.0.0:8000"
-worker_class = "gthread"
+# gthread, which lets readers of events go on without a thread.
+worker_class = "app.web.connections.Worker"
 workers = _settings.web_workers
 threads = _settings.web_threads
 # One copy of the code for all workers; they connect to Redis after the fork, at their first command.
@@ -62,3 +63,10 @@ def on_starting(_server: object) -> None:
 
     logs.configure(_settings.log_level, _settings.log_format)
     logging.getLogger("gunicorn.access").addFilter(_unless_own_check)
+
+
+def worker_exit(_server: object, _worker: object) -> None:
+    """When the requests of a worker that recycles or stops are done: its readers of events come again elsewhere."""
+    from app import event_streams
+
+    event_streams.close()
