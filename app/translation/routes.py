@@ -7,9 +7,10 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, jsonify, render_template, request, url_for
 from werkzeug.exceptions import TooManyRequests
 
+from app.api.access import open_to_all
 from app.queueing.submission import QueueFull
 from app.settings import Settings
-from app.translation import actors, events
+from app.translation import actors, events, listing
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
 from app.translation.submit import BadKey, OtherRequest, check_key, submit
@@ -36,7 +37,7 @@ def _body(max_chars: int) -> bytes:
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
-    """POST /translations, GET /translations/<id> and the page at /."""
+    """POST and GET /translations, GET and DELETE /translations/<id>, and the page at /."""
     routes = Blueprint(
         "translation",
         __name__,
@@ -70,6 +71,7 @@ def make_blueprint(settings: Settings) -> Blueprint:
     events.add_to(routes)
 
     @routes.get("/")
+    @open_to_all
     def page() -> str:
         return render_template(
             "translate.html",
@@ -78,4 +80,5 @@ def make_blueprint(settings: Settings) -> Blueprint:
             limit=settings.translation_max_chars,
         )
 
+    listing.register(routes)
     return routes

@@ -11,31 +11,24 @@ APP = Path(__file__).parents[2] / "app"
 
 ROOMS = {path.stem for path in APP.iterdir() if not path.name.startswith("__")}
 HOUSE = {
-    "environment",
-    "sentinel",
-    "settings",
-    "logs",
-    "queueing",
-    "event_streams",
-    "operations",
-    "workloads",
-    "web",
-    "cli",
+    *{"environment", "sentinel", "settings", "logs", "api", "queueing", "event_streams", "operations"},
+    *{"workloads", "web", "cli"},
 }
 #: Every other room is a workload; only the registry knows which ones there are.
 WORKLOADS = ROOMS - HOUSE
 
 MAY_IMPORT = {
-    **{room: {"queueing", "event_streams", "logs", "settings"} for room in WORKLOADS},
+    **{room: {"api", "queueing", "event_streams", "logs", "settings"} for room in WORKLOADS},
     "environment": set(),
     "sentinel": set(),
     "settings": {"environment", "sentinel"},
     "logs": set(),
-    "queueing": {"logs", "settings", "sentinel"},
+    "api": set(),
+    "queueing": {"api", "logs", "settings", "sentinel"},
     "event_streams": {"queueing", "logs", "settings"},
     "operations": {"queueing", "logs", "settings", "environment"},
     "workloads": {*WORKLOADS, "queueing", "logs", "settings"},
-    "web": {"workloads", "event_streams", "queueing", "logs", "settings"},
+    "web": {"workloads", "api", "event_streams", "queueing", "logs", "settings"},
     "cli": {"workloads", "operations", "queueing", "logs", "settings"},
 }
 
