@@ -47,6 +47,9 @@ _QUEUE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
 _DEDICATED = re.compile(rf"({_QUEUE_NAME.pattern})=([0-9]{{1,2}})")
 # OLLAMA_MODELS for every model that the server has.
 ANY_MODEL = "*"
+# ALLOWED_HOSTS for every name by which a client may know this server.
+ANY_HOST = "*"
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _SECRET = re.compile(r"[\x21-\x7e]{16,256}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 # What a Redis URL may say behind its question mark; others reach the client's constructor and break it later.
@@ -152,6 +155,9 @@ class Settings(BaseModel):
     )
     rate_limit: int = _number(600, 0, 1_000_000, "requests a minute by which one client changes something; 0: any")
     proxies: int = _number(0, 0, 10, "reverse proxies in front whose X-Forwarded headers are believed")
+    allowed_hosts: tuple[str, ...] = _text(
+        (), "names of hosts, with commas between them, or * for any", "names under which the API may be reached"
+    )
     event_readers: int = _number(500, 1, 10_000, "readers of events at once, of one web process")
     web_workers: int = _number(2, 1, 64, "gunicorn's processes")
     web_threads: int = _number(8, 1, 256, "threads of each gunicorn process")
@@ -196,7 +202,7 @@ class Settings(BaseModel):
     )
     log_format: Literal["text", "json"] = _text("text", "text or json", "how a log line is written")
 
-    @field_validator("worker_queues", "worker_dedicated", "programs", "ollama_models", mode="before")
+    @field_validator("worker_queues", "worker_dedicated", "programs", "ollama_models", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -253,6 +259,11 @@ class Settings(BaseModel):
     @classmethod
     def _names_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _require(value, value == (ANY_MODEL,) or all(is_model_name(name) for name in value))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _require(value, all(name == ANY_HOST or _HOST_NAME.fullmatch(name) for name in value))
 
     @field_validator("ollama_pull", "callback_private", mode="before")
     @classmethod

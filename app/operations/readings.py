@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from app import environment
 from app.operations import footprint, restarts, supervisor
 from app.operations.alarms import Readings
 from app.queueing import signs
@@ -102,7 +103,8 @@ def _checks() -> dict[str, str]:
     """What web says of what the work depends on: name -> what is wrong, or nothing."""
     connection = HTTPConnection(*WEB, timeout=WEB_TIMEOUT)
     try:
-        connection.request("GET", "/readyz")
+        token = environment.secret("API_TOKEN")
+        connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {token}"} if token else {})
         checks = json.loads(connection.getresponse().read())["checks"]
     finally:
         connection.close()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # a worker needs neither, and both cost memory
     from click import Command
     from flask import Blueprint
 
+    from app.api.description import Api
+
 
 def _none(_settings: Settings) -> Sequence[Check]:
     return ()
@@ -28,6 +30,7 @@ class Workload:
 
     blueprint: its routes. checks: what it depends on, for /readyz and `queue health`. commands: its own commands
     of `queue`. at_once: how many messages of a queue may run at the same time, over all containers on one Redis.
+    api: how /openapi.json describes its routes.
     """
 
     name: str
@@ -35,3 +38,4 @@ class Workload:
     checks: Callable[[Settings], Sequence[Check]] = _none
     at_once: Callable[[Settings], Mapping[str, int]] = _unbounded
     commands: Callable[[], Sequence[Command]] = tuple
+    api: Callable[[Settings], Api] | None = None

@@ -15,11 +15,19 @@ if TYPE_CHECKING:
     from click import Command
     from flask import Blueprint
 
+    from app.api.description import Api
+
 
 def _blueprint(settings: Settings) -> Blueprint:
     from app.translation.routes import make_blueprint
 
     return make_blueprint(settings)
+
+
+def _api(settings: Settings) -> Api:
+    from app.translation.api import describe
+
+    return describe(settings)
 
 
 def _commands() -> Sequence[Command]:
@@ -51,4 +59,6 @@ def _at_once(settings: Settings) -> Mapping[str, int]:
     return {actors.translate.queue_name: settings.ollama_concurrency}
 
 
-translation = Workload(name="translation", blueprint=_blueprint, checks=_checks, commands=_commands, at_once=_at_once)
+translation = Workload(
+    name="translation", blueprint=_blueprint, api=_api, checks=_checks, commands=_commands, at_once=_at_once
+)

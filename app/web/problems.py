@@ -8,7 +8,14 @@ import logging
 import redis
 from dramatiq.errors import BrokerConnectionError
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +37,8 @@ def problem(status: int, title: str, detail: str) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TimeoutError):
+        error = RequestTimeout("the body came too slowly: send it faster, or in smaller parts")
     response = problem(error.code or 500, error.name, _detail(error))
     # Only what the error itself adds, such as Allow: the content type is ours.
     for name, value in error.get_headers():

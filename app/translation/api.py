@@ -1,0 +1,166 @@
+"""How the routes of translations are described in /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.api.description import (
+    Api,
+    Json,
+    answer,
+    header,
+    in_header,
+    in_path,
+    in_query,
+    media,
+    operation,
+    problem,
+    schema,
+)
+from app.settings import Settings
+from app.translation.answers import TranslationAnswer, TranslationList, TranslationState
+from app.translation.languages import LANGUAGES
+from app.translation.listing import DEFAULT_LIMIT, LARGEST_LIMIT
+from app.translation.request import MAX_TERM, MAX_TERMS, TranslationRequest
+
+_ID = "ae577c8a-6f0d-4c2b-9a51-0f3d5f9f6f0e"
+_CURSOR = "MTc2Mzc5NzQzMzA1NzphZTU3N2M4YS02ZjBkLTRjMmItOWE1MS0wZjNkNWY5ZjZmMGU"
+_SUMMARY: Json = {
+    "id": _ID,
+    "status": "queued",
+    "progress": {"done": 0, "total": 0, "characters": 0},
+    "error": None,
+    "source": "en",
+    "source_detected": False,
+    "target": "es",
+    "model": "apertium",
+    "format": "text",
+    "file_name": None,
+    "created_at": "2026-11-22T07:43:53.057Z",
+    "started_at": None,
+    "finished_at": None,
+}
+_QUEUED = _SUMMARY | {"translation": None, "problems": []}
+_DONE = _QUEUED | {
+    "status": "done",
+    "progress": {"done": 1, "total": 1, "characters": 0},
+    "started_at": "2026-11-22T07:43:53.061Z",
+    "finished_at": "2026-11-22T07:43:53.254Z",
+    "translation": "Buenos días.",
+}
+_CANCELLED = _QUEUED | {"status": "cancelled", "finished_at": "2026-11-22T07:43:54.310Z"}
+
+_WAIT = {"Retry-After": header("Seconds after which it may work.", {"type": "integer", "minimum": 1}, example=10)}
+_LOCATION = header(
+    "Where the translation is.", {"type": "string", "format": "uri-reference"}, example=f"/translations/{_ID}"
+)
+_LINK = {"Link": header("The next page, if there is one.", {"type": "string"}) | {"required": False}}
+_THIS = in_path("id", "the translation's id", {"type": "string", "format": "uuid"}, example=_ID)
+_KEY = in_header(
+    "Idempotency-Key",
+    "A name of this request, such as a UUID: sent again within a day with the same key and the same body it "
+    "starts nothing new, and the answer is the first one's translation as it is by then.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    example="5c1f7d0e-3b0a-4a57-8a5e-7d2f1c9b6a10",
+)
+_GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
+
+
+def describe(settings: Settings) -> Api:
+    """All routes but the page."""
+    return Api(
+        paths={
+            "/translations": {"post": _create(), "get": _list()},
+            "/translations/{id}": {"parameters": [_THIS], "get": _show(), "delete": _cancel()},
+        },
+        models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState),
+        tags={"translations": "Texts that workers translate."},
+        schemas={"TranslationRequest": _bounds(settings)},
+    )
+
+
+def _bounds(settings: Settings) -> Json:
+    """What the validators of TranslationRequest demand, in the schema's words."""
+    term = {"type": "string", "minLength": 1, "maxLength": MAX_TERM, "pattern": r"\S"}
+    language = {"type": "string", "enum": list(LANGUAGES)}
+    return {
+        "properties": {
+            "text": {"minLength": 1, "maxLength": settings.translation_max_chars, "pattern": r"\S"},
+            "target": language,
+            "source": {"anyOf": [language, {"type": "null"}]},
+            "model": {"description": f"{settings.ollama_model} when left out"},
+            "glossary": {"maxProperties": MAX_TERMS, "propertyNames": term, "additionalProperties": term},
+        },
+        "examples": [{"text": "Good morning.", "source": "en", "target": "es"}],
+    }
+
+
+def _create() -> Json:
+    body = {"required": True, "content": {"application/json": media(schema(TranslationRequest))}}
+    return operation(
+        "createTranslation",
+        "Ask for a translation",
+        {
+            202: answer("It is queued.", TranslationAnswer, example=_QUEUED, headers={"Location": _LOCATION})
+            | {"links": _links()},
+            400: problem(400, "the body is not valid JSON: send an object with text and target"),
+            408: problem(408, "the body came too slowly: send it faster, or in smaller parts"),
+            413: problem(413, "text has 1,000,001 characters: at most 1,000,000 are allowed"),
+            415: problem(415, "the content type must be application/json"),
+            422: problem(422, "target 'xx' is not a known language: give one of af, ar, …"),
+            429: problem(429, "10,000 messages wait in translations already: try again later", headers=_WAIT),
+        },
+        description="It is kept and translated, whatever happens to the process that answered.",
+        tag="translations",
+        parameters=[_KEY],
+        body=body,
+    )
+
+
+def _links() -> dict[str, Any]:
+    """What can be asked next about the translation that was created."""
+    return {
+        name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+        for name in ("readTranslation", "cancelTranslation")
+    }
+
+
+def _list() -> Json:
+    size = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}
+    cursor = {"type": "string", "pattern": "^[A-Za-z0-9_-]{67}$"}
+    example = {"translations": [_SUMMARY], "next": None}
+    return operation(
+        "listTranslations",
+        "Look at the newest translations",
+        {
+            200: answer("A page of them.", TranslationList, example=example, headers=_LINK),
+            422: problem(422, f"limit must be a whole number from 1 to {LARGEST_LIMIT}"),
+        },
+        tag="translations",
+        parameters=[
+            in_query("limit", "how many", size, example=DEFAULT_LIMIT),
+            in_query("after", "`next` of the page before", cursor),
+        ],
+    )
+
+
+def _show() -> Json:
+    return operation(
+        "readTranslation",
+        "Look at a translation",
+        {200: answer("It as it is now.", TranslationAnswer, example=_DONE), 404: _GONE},
+        tag="translations",
+    )
+
+
+def _cancel() -> Json:
+    return operation(
+        "cancelTranslation",
+        "Cancel a translation",
+        {
+            202: answer("It is cancelled.", TranslationAnswer, example=_CANCELLED),
+            404: _GONE,
+            409: problem(409, "the translation has ended already: it is done"),
+        },
+        tag="translations",
+    )
