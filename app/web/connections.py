@@ -8,9 +8,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from gunicorn.http.wsgi import Response
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn
 
 from app.event_streams.responses import CONNECTION
+from app.web import worker
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -36,7 +37,7 @@ class Connection:
         return socket.socket(fileno=self._socket.detach())
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(worker.Worker):
     """Gives the application its connection, and leaves alone one that the application has taken."""
 
     def load_wsgi(self) -> None:

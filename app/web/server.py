@@ -13,7 +13,7 @@ from app import settings
 _settings = settings.current()
 
 bind = "0.0.0.0:8000"
-# gthread, which lets readers of events go on without a thread.
+# gthread, with timeouts, which lets readers of events go on without a thread.
 worker_class = "app.web.connections.Worker"
 workers = _settings.web_workers
 threads = _settings.web_threads
@@ -25,6 +25,8 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108
 graceful_timeout = 20
 timeout = 60
 keepalive = 5
+# X-Forwarded headers are the application's to believe, by PROXIES.
+forwarded_allow_ips = ""
 max_requests = 10_000
 max_requests_jitter = 2_000
 control_socket_disable = True
