@@ -51,11 +51,12 @@ def test_terms_come_longest_first_and_no_more_than_a_prompt_holds() -> None:
 
 
 @pytest.mark.parametrize("text", ["a" * 10_000, "a " * 5_000, "word " * 2_000])
-def test_five_hundred_terms_are_looked_for_quickly(text: str) -> None:
+def test_no_terms_take_a_text_for_ever(text: str) -> None:
     terms = {"a" * length: "x" for length in range(1, 201)} | {f"word w{number}": "x" for number in range(300)}
-    started = time.perf_counter()
+    started = time.thread_time()
     glossary.relevant(terms, text)
-    assert time.perf_counter() - started < 0.5
+    # Far above what it takes, far below what a pattern takes that tries every place again.
+    assert time.thread_time() - started < 5
 
 
 def test_terms_that_were_not_used_are_named() -> None:

@@ -25,6 +25,8 @@ class Handler(SimpleXMLRPCRequestHandler):
         if self.headers["Authorization"] == f"Basic {base64.b64encode(b'tandem:tandem').decode()}":
             super().do_POST()
         else:
+            # Unread, it would cut off a client that is still sending.
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.send_error(401)
 
     def address_string(self) -> str:
