@@ -8,6 +8,7 @@ from app.api.description import (
     Api,
     Json,
     answer,
+    files,
     header,
     in_header,
     in_path,
@@ -72,6 +73,7 @@ def describe(settings: Settings) -> Api:
         paths={
             "/translations": {"post": _create(), "get": _list()},
             "/translations/{id}": {"parameters": [_THIS], "get": _show(), "delete": _cancel()},
+            "/translations/{id}/events": {"parameters": [_THIS], "get": _events()},
         },
         models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState),
         tags={"translations": "Texts that workers translate."},
@@ -104,7 +106,7 @@ def _create() -> Json:
             202: answer("It is queued.", TranslationAnswer, example=_QUEUED, headers={"Location": _LOCATION})
             | {"links": _links()},
             400: problem(400, "the body is not valid JSON: send an object with text and target"),
-            408: problem(408, "the body came too slowly: send it faster, or in smaller parts"),
+            408: problem(408, "the body came too slowly: send it faster"),
             413: problem(413, "text has 1,000,001 characters: at most 1,000,000 are allowed"),
             415: problem(415, "the content type must be application/json"),
             422: problem(422, "target 'xx' is not a known language: give one of af, ar, …"),
@@ -150,6 +152,29 @@ def _show() -> Json:
         "Look at a translation",
         {200: answer("It as it is now.", TranslationAnswer, example=_DONE), 404: _GONE},
         tag="translations",
+    )
+
+
+def _events() -> Json:
+    seen = in_header(
+        "Last-Event-ID",
+        "the `id` of the last event that was seen, as browsers send it when they connect again",
+        {"type": "string"},
+        example="3",
+    )
+    return operation(
+        "followTranslation",
+        "Follow a translation",
+        {
+            200: files("Server-sent events until its end.", ("text/event-stream",)),
+            204: answer("The end was seen already."),
+            404: _GONE,
+            503: problem(503, "500 readers of events are connected to this process, …", headers=_WAIT),
+        },
+        description="Each event is called `progress`, the last one `end`; its `id` is a version, and its `data` the JSON "
+        "of a TranslationState. A comment comes every 15 seconds.",
+        tag="translations",
+        parameters=[seen],
     )
 
 

@@ -8,7 +8,9 @@ import logging
 import redis
 from dramatiq.errors import BrokerConnectionError
 from flask import Flask, Response, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import (
+    BadRequest,
     ClientDisconnected,
     HTTPException,
     MethodNotAllowed,
@@ -20,6 +22,7 @@ from werkzeug.exceptions import (
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+_BROKEN_OFF = "the body broke off before its end: send it again"
 
 
 def register(app: Flask) -> None:
@@ -27,6 +30,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(redis.RedisError, _queue_away)
     app.register_error_handler(BrokerConnectionError, _queue_away)
+    app.register_error_handler(ParseException, _malformed_body)
     app.register_error_handler(Exception, _bug)
 
 
@@ -37,8 +41,9 @@ def problem(status: int, title: str, detail: str) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    if isinstance(error, ClientDisconnected) and isinstance(error.__context__, TimeoutError):
-        error = RequestTimeout("the body came too slowly: send it faster, or in smaller parts")
+    if isinstance(error, ClientDisconnected):
+        slow = isinstance(error.__context__, TimeoutError)
+        error = RequestTimeout("the body came too slowly: send it faster") if slow else BadRequest(_BROKEN_OFF)
     response = problem(error.code or 500, error.name, _detail(error))
     # Only what the error itself adds, such as Allow: the content type is ours.
     for name, value in error.get_headers():
@@ -56,6 +61,11 @@ def _detail(error: HTTPException) -> str:
     if isinstance(error, NotFound) and error.description == NotFound.description:
         return f"there is nothing at {request.path}"
     return error.description or error.name
+
+
+def _malformed_body(error: ParseException) -> Response:
+    logger.debug("a body cannot be read: %s", error)
+    return problem(400, "Bad Request", "the body is not chunked as RFC 9112 has it")
 
 
 def _queue_away(error: Exception) -> Response:
