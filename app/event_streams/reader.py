@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 
 from app.event_streams import wire
 from app.event_streams.feed import Feed
@@ -12,6 +13,8 @@ from app.event_streams.feed import Feed
 SEND_BUFFER = 65_536
 # Nothing has to come from a reader any more, save a request that it had sent before it saw the head.
 LONGEST_INPUT = 65_536
+# SO_LINGER of zero seconds.
+RESET = struct.pack("ii", 1, 0)
 
 
 class Reader:
@@ -53,7 +56,9 @@ class Reader:
         return received > 0 and self._input <= LONGEST_INPUT
 
     def close(self) -> None:
-        """Lets it go at once."""
+        """Lets it go at once, and with it what the kernel has for it: one that does not read would keep that long."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._socket.close()
 
     def end(self) -> None:
