@@ -101,7 +101,12 @@ class Bench:
 
     def run(self, image: str, *command: str, alias: str, **settings: object) -> str:
         """Starts a container; its id."""
-        settings = {"REDIS_URL": REDIS_URL, "BENCH_REDIS": REDIS_URL, "LOG_LEVEL": "WARNING", "RATE_LIMIT": 0} | settings
+        settings = {
+            "REDIS_URL": REDIS_URL,
+            "BENCH_REDIS": REDIS_URL,
+            "LOG_LEVEL": "WARNING",
+            "RATE_LIMIT": 0,
+        } | settings
         environment = [f"--env={name}={value}" for name, value in settings.items()]
         options = ["--network", self._network, "--network-alias", alias, "--label", "tandem.bench", *environment]
         # While a container starts, its health is looked at twice a second.

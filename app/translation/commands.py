@@ -18,7 +18,7 @@ POLL_SECONDS = 0.1
 @click.command()
 @click.argument("text")
 @click.option("--to", "target", required=True, help="Language code of the translation, such as es.")
-@click.option("--from", "source", help="Language code of the text; without it the model finds out.")
+@click.option("--from", "source", help="Language code of the text; without it the text's language is found out.")
 @click.option("--model", help="A model as Ollama lists it; the default is OLLAMA_MODEL.")
 @click.option("--wait", is_flag=True, help="Wait for the translation and print it.")
 @click.option("--timeout", type=click.IntRange(1), default=600, show_default=True, help="Longest wait, in seconds.")
@@ -28,11 +28,8 @@ def translate(text: str, target: str, source: str | None, model: str | None, wai
     fields = {"text": text, "target": target, "source": source, "model": model}
     try:
         asked = check(fields, max_chars=config.translation_max_chars)
-    except NotAllowed as error:
-        raise click.ClickException(str(error)) from error
-    try:
         translation_id = submit(asked, config).id
-    except QueueFull as error:
+    except (NotAllowed, QueueFull) as error:
         raise click.ClickException(str(error)) from error
     if wait:
         _print_result(translation_id, timeout)

@@ -11,6 +11,7 @@ from app.api.access import open_to_all
 from app.queueing.submission import QueueFull
 from app.settings import Settings
 from app.translation import actors, events, listing
+from app.translation.detection import Unsure
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TooLong, parse
 from app.translation.submit import BadKey, OtherRequest, check_key, submit
@@ -19,7 +20,7 @@ from app.translation.submit import BadKey, OtherRequest, check_key, submit
 BYTES_PER_CHARACTER = 12
 BODY_OVERHEAD = 65_536
 
-_STATUS = {NotJson: 400, BadKey: 400, TooLong: 413, NotAllowed: 422, OtherRequest: 422}
+_STATUS = {NotJson: 400, BadKey: 400, TooLong: 413, NotAllowed: 422, OtherRequest: 422, Unsure: 422}
 # A full queue of translations empties slowly.
 RETRY_AFTER_SECONDS = 10
 

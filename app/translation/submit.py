@@ -9,6 +9,8 @@ from app.queueing.broker import installed
 from app.queueing.submission import Once
 from app.settings import Settings
 from app.translation import actors
+from app.translation.detection import detect
+from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TranslationRequest
 from app.translation.store import Translation
 
@@ -37,11 +39,15 @@ def check_key(text: str | None) -> str | None:
 def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: str | None = None) -> Translation:
     """The queued translation; with a key that was used before, the one of then, as it is now.
 
-    Record and message are stored together or not at all. Raises OtherRequest, QueueFull, redis.RedisError and
+    Without a source the text's language is found out. Record and message are stored together or not at all. Raises
+    NotAllowed (Unsure of the language, or OtherRequest), QueueFull, redis.RedisError and
     dramatiq's BrokerConnectionError; nothing is queued then.
     """
     store, broker = actors.store(), installed()
-    translation = store.create(asked, model=asked.model or settings.ollama_model)
+    source = asked.source or _detected(asked)
+    translation = store.create(
+        asked, model=asked.model or settings.ollama_model, source=source, detected=asked.source is None
+    )
     once = _once(asked, translation.id, idempotency_key)
     message = actors.translate.message(translation.id)
     while True:
@@ -55,6 +61,14 @@ def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: st
             return first
         # It was kept long enough and is forgotten, so its key is as well, unless another request was here before.
         broker.client.register_script(_FORGET)(keys=[once.key], args=[known])
+
+
+def _detected(asked: TranslationRequest) -> str:
+    code = detect(asked.text)
+    if code == asked.target:
+        found = f"the text seems to be in {LANGUAGES[code]} ({code}) already"
+        raise NotAllowed(f"{found}: give another target, or source if this is wrong")
+    return code
 
 
 def _once(asked: TranslationRequest, id_: str, key: str | None) -> Once | None:

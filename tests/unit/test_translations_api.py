@@ -53,7 +53,8 @@ def test_an_accepted_translation_is_stored_and_queued(client: FlaskClient, redis
 def test_source_and_model_are_optional(client: FlaskClient) -> None:
     body = client.post("/translations", json={"text": "Bonjour.", "target": "es"}).get_json()
 
-    assert (body["source"], body["model"]) == (None, "apertium")
+    assert (body["source"], body["source_detected"], body["model"]) == ("fr", True, "apertium")
+    assert client.get(f"/translations/{body['id']}").get_json()["source_detected"] is True
     named = client.post("/translations", json=GOOD | {"model": "gemma3:4b"}).get_json()
     assert named["model"] == "gemma3:4b"
 
@@ -72,6 +73,9 @@ BAD_BODIES: list[tuple[Any, int, str]] = [
     ({"text": "Hi.", "target": ["es"]}, 422, "target must be a string"),
     ({"text": "Hi.", "target": "es", "source": "klingon"}, 422, "source 'klingon' is not a known language"),
     ({"text": "Hi.", "target": "es", "source": "es"}, 422, "two different languages"),
+    ({"text": "42", "target": "es"}, 422, "the text has no words to tell its language by: give source"),
+    ({"text": "Hi.", "target": "es"}, 422, "cannot be told for sure (perhaps Italian): give source, such as it"),
+    ({"text": "Buenos días.", "target": "es"}, 422, "seems to be in Spanish (es) already: give another target, or"),
     ({"text": "Hi.", "target": "es", "model": "a b"}, 422, "model is not a model's name"),
     ({"text": "Hi.", "target": "es", "model": ""}, 422, "model is not a model's name"),
     ({"text": "Hi.", "target": "es", "speed": 3}, 422, "speed is not a known field"),
@@ -112,7 +116,7 @@ def test_a_body_over_the_limit_is_refused_unread(client: FlaskClient) -> None:
 
 def test_a_text_of_exactly_the_limit_is_accepted(client: FlaskClient) -> None:
     # Four bytes each in UTF-8, twelve in the JSON that is sent: the body's limit must not be what refuses it.
-    answer = client.post("/translations", json={"text": "😀" * 100_000, "target": "es"})
+    answer = client.post("/translations", json=GOOD | {"text": "😀" * 100_000})
     assert answer.status_code == 202
 
 
