@@ -11,14 +11,14 @@ APP = Path(__file__).parents[2] / "app"
 
 ROOMS = {path.stem for path in APP.iterdir() if not path.name.startswith("__")}
 HOUSE = {
-    *{"environment", "sentinel", "settings", "logs", "api", "queueing", "event_streams", "operations"},
+    *{"environment", "sentinel", "settings", "logs", "api", "queueing", "event_streams", "outbound", "operations"},
     *{"workloads", "web", "cli"},
 }
 #: Every other room is a workload; only the registry knows which ones there are.
 WORKLOADS = ROOMS - HOUSE
 
 MAY_IMPORT = {
-    **{room: {"api", "queueing", "event_streams", "logs", "settings"} for room in WORKLOADS},
+    **{room: {"api", "queueing", "event_streams", "outbound", "logs", "settings"} for room in WORKLOADS},
     "environment": set(),
     "sentinel": set(),
     "settings": {"environment", "sentinel"},
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "api": set(),
     "queueing": {"api", "logs", "settings", "sentinel"},
     "event_streams": {"queueing", "logs", "settings"},
+    "outbound": {"queueing"},
     "operations": {"queueing", "logs", "settings", "environment"},
     "workloads": {*WORKLOADS, "queueing", "logs", "settings"},
     "web": {"workloads", "api", "event_streams", "queueing", "logs", "settings"},
