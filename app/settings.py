@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,8 @@ ANY_MODEL = "*"
 # ALLOWED_HOSTS for every name by which a client may know this server.
 ANY_HOST = "*"
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+# How the Standard Webhooks specification writes a key that is not text: base64 behind this.
+KEY_PREFIX = "whsec_"
 _SECRET = re.compile(r"[\x21-\x7e]{16,256}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 # What a Redis URL may say behind its question mark; others reach the client's constructor and break it later.
@@ -147,7 +150,9 @@ class Settings(BaseModel):
     translation_retention: int = _number(604_800, 60, 31_536_000, "how long an ended translation is kept")
     translation_cache: int = _size("32M", "most memory for finished parts that may come again; 0: none are kept")
     callback_secret: SecretStr | None = _text(
-        None, "16 to 256 visible ASCII characters, or empty for no callbacks", "signs what a callback_url gets"
+        None,
+        "16 to 256 visible ASCII characters, base64 behind whsec_, or empty for no callbacks",
+        "signs what a callback_url gets",
     )
     callback_private: bool = _text(False, "0 or 1", "whether a callback_url may lead into a private network")
     api_token: SecretStr | None = _text(
@@ -275,6 +280,12 @@ class Settings(BaseModel):
     def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
         return _require(value, value is None or bool(_SECRET.fullmatch(value.get_secret_value())))
 
+    @field_validator("callback_secret")
+    @classmethod
+    def _can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = value.get_secret_value() if value else ""
+        return _require(value, not secret.startswith(KEY_PREFIX) or _is_base64(secret.removeprefix(KEY_PREFIX)))
+
     @field_validator("stop_grace_period", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
@@ -371,6 +382,13 @@ def is_model_name(text: str) -> bool:
 def without_credentials(text: str) -> str:
     """A URL with its user and password masked."""
     return _CREDENTIALS.sub("******@", text)
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode(text, validate=True))
+    except ValueError:
+        return False
 
 
 def _is_http_url(text: str) -> bool:

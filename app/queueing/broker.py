@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from dramatiq.middleware import Callbacks, CurrentMessage, Pipelines, ShutdownNo
 
 from app import logs
 from app.queueing.activity import Activity
+from app.queueing.along import Along, enqueue_arguments, enqueue_keys
 from app.queueing.connection import connect
 from app.queueing.dead_letters import DeadLetters
 from app.queueing.delivery import MAX_DELAY_MS, Delivery
@@ -99,6 +100,17 @@ class Broker(dramatiq.Broker):
         if known is None:
             self.emit_after("enqueue", message, None)
         return known
+
+    def along(self, message: dramatiq.Message[Any]) -> Along:
+        """The message in the form in which a script of a workload can send it."""
+        return Along(
+            enqueue_keys(message.queue_name),
+            enqueue_arguments(message.queue_name, message.message_id, message.encode()),
+            sent=partial(self.sent_along, message),
+        )
+
+    def sent_along(self, message: dramatiq.Message[Any]) -> None:
+        """Hears of a message that a script may have sent; a worker takes it, so there is nothing to do here."""
 
 
 def must_pause(reserve: float) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 import redis
 
 from app.queueing import keys, statistics
+from app.queueing.along import ENQUEUE, enqueue_arguments, enqueue_keys
 from app.queueing.connection import name, raw
 from app.queueing.submission import Once, QueueFull, Record
 
@@ -59,7 +60,7 @@ class Delivery:
     def __init__(self, client: redis.Redis, *, worker: str) -> None:
         self.worker = worker
         self._redis = client
-        self._enqueue = self._script("enqueue")
+        self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
         self._submit = self._script("submit")
         self._fetch = self._script("fetch")
         self._settle = self._script("settle")
@@ -71,8 +72,7 @@ class Delivery:
 
     def enqueue(self, queue: str, id_: str, payload: bytes, delay: int | None) -> bool:
         """Puts a new message into its queue, `delay` ms later if given; False when its id is taken."""
-        names = [keys.payloads(queue), keys.ready(queue), keys.delayed(queue), keys.bell(queue), keys.QUEUES]
-        return bool(self._enqueue(names, [queue, id_, payload, -1 if delay is None else delay]))
+        return bool(self._enqueue(enqueue_keys(queue), enqueue_arguments(queue, id_, payload, delay)))
 
     def submit(
         self, queue: str, id_: str, payload: bytes, record: Record, once: Once | None, most_waiting: int
@@ -81,15 +81,7 @@ class Delivery:
 
         Otherwise what is remembered under `once` from an earlier time, and nothing is stored. Raises QueueFull.
         """
-        names = [
-            keys.payloads(queue),
-            keys.ready(queue),
-            keys.delayed(queue),
-            keys.bell(queue),
-            keys.QUEUES,
-            record.key,
-            record.index,
-        ]
+        names = [*enqueue_keys(queue), record.key, record.index]
         arguments: list[Any] = [
             queue,
             id_,

@@ -44,6 +44,10 @@ class SyncBroker(Broker):
         for id_ in ids:
             self._handle(queue, id_)
 
+    def sent_along(self, message: dramatiq.Message[Any]) -> None:
+        """Handles a message that a script may have sent. Raises ConnectionClosed."""
+        self._handle_here(message)
+
     def _handle_here(self, message: dramatiq.Message[Any]) -> None:
         try:
             self._handle(message.queue_name, message.message_id)

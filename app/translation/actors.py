@@ -15,7 +15,7 @@ from app import settings
 from app.queueing.broker import is_last_attempt, must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
-from app.translation import documents
+from app.translation import callbacks, documents
 from app.translation.cache import Cache
 from app.translation.documents.chunks import Document
 from app.translation.engine.ollama import BadAnswer, Cut, Ollama, OllamaError
@@ -35,7 +35,7 @@ EXCERPT = 200
 def store() -> Store:
     """The translations of this process's Redis."""
     config = settings.current()
-    return Store(connect(config, decode=True), retention=config.translation_retention)
+    return Store(connect(config, decode=True), retention=config.translation_retention, at_end=callbacks.message_at_end)
 
 
 @cache

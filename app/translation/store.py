@@ -12,7 +12,7 @@ A translation that has ended is kept for `retention` seconds; one that has not i
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import redis
 
+from app.queueing.along import ENQUEUE, Along
 from app.queueing.submission import Record
 from app.translation.request import TranslationRequest
 
@@ -29,7 +30,7 @@ Status = Literal["queued", "running", "done", "failed", "cancelled"]
 INDEX = "tandem:translations"
 ENDED = "tandem:translations:ended"
 
-_CHANGE = (Path(__file__).parent / "scripts" / "change.lua").read_text()
+_CHANGE = ENQUEUE + (Path(__file__).parent / "scripts" / "change.lua").read_text()
 _OPTIONAL = ("source", "translation", "error", "started_at", "finished_at", "file_name", "callback_url")
 _STATE = ("status", "done", "total", "characters", "error", "version")
 
@@ -135,11 +136,18 @@ class Translation:
 
 
 class Store:
-    """Translations in the Redis of `client`, which has to decode its answers."""
+    """Translations in the Redis of `client`, which has to decode its answers.
 
-    def __init__(self, client: redis.Redis, *, retention: int) -> None:
+    `at_end`: the message that is sent in the same step in which a translation with a callback_url ends, by its id and
+    its last status.
+    """
+
+    def __init__(
+        self, client: redis.Redis, *, retention: int, at_end: Callable[[str, Status], Along] | None = None
+    ) -> None:
         self._redis = client
         self._retention = retention
+        self._at_end = at_end
         self._script = client.register_script(_CHANGE)
 
     def create(
@@ -218,15 +226,15 @@ class Store:
     def finish(self, id: str, run: str, translation: str, problems: Iterable[Mapping[str, Any]] = ()) -> bool:
         """Stores the result, once; False when it has ended before or another run has begun."""
         result: dict[str, str | int] = {"translation": translation, "problems": _json(list(problems))}
-        return self._change(id, _end("done") | result, by=run, retention=self._retention)
+        return self._end(id, "done", result, by=run)
 
     def fail(self, id: str, error: str) -> bool:
         """Ends it without a result; False when it has ended before."""
-        return self._change(id, _end("failed", error), retention=self._retention)
+        return self._end(id, "failed", {"error": error})
 
     def cancel(self, id: str) -> bool:
         """Ends it because nobody wants it any more; False when it has ended before."""
-        return self._change(id, _end("cancelled"), retention=self._retention)
+        return self._end(id, "cancelled", {})
 
     def reopen(self, id: str) -> bool:
         """Queues a failed translation again, without the parts that did not come out; False when it has not failed."""
@@ -258,6 +266,14 @@ class Store:
         """The finished chunks by their numbers."""
         return {int(number): _part(text) for number, text in _answer(self._redis.hgetall(_chunks_key(id))).items()}
 
+    def _end(self, id: str, status: Status, fields: dict[str, str | int], *, by: str = "") -> bool:
+        end: dict[str, str | int] = {"status": status, "error": "", "characters": 0, "finished_at": _now()}
+        along = self._at_end(id, status) if self._at_end else None
+        ended = self._change(id, end | fields, by=by, retention=self._retention, along=along)
+        if along and ended:
+            along.sent()
+        return ended
+
     def _change(
         self,
         id: str,
@@ -267,19 +283,17 @@ class Store:
         by: str = "",
         retention: int = 0,
         chunk: tuple[int | str, str] = ("", ""),
+        along: Along | None = None,
     ) -> bool:
         pairs = [part for pair in fields.items() for part in pair]
-        names = [_key(id), _chunks_key(id), INDEX, ENDED]
-        return bool(self._script(keys=names, args=[state, by, retention, *chunk, *pairs]))
+        names = [_key(id), _chunks_key(id), INDEX, ENDED, *(along.keys if along else [])]
+        sent = along.arguments if along else [""] * 4
+        return bool(self._script(keys=names, args=[state, by, retention, *chunk, *sent, *pairs]))
 
 
 def changes_channel(id: str) -> str:
     """The channel on which each new version of a translation is told."""
     return f"{_key(id)}:changes"
-
-
-def _end(status: Status, error: str = "") -> dict[str, str | int]:
-    return {"status": status, "error": error, "characters": 0, "finished_at": _now()}
 
 
 def _translation(fields: Mapping[str, str]) -> Translation | None:

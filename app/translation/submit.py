@@ -8,7 +8,7 @@ import re
 from app.queueing.broker import installed
 from app.queueing.submission import Once
 from app.settings import Settings
-from app.translation import actors
+from app.translation import actors, callbacks
 from app.translation.detection import detect
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TranslationRequest
@@ -43,6 +43,7 @@ def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: st
     NotAllowed (Unsure of the language, or OtherRequest), QueueFull, redis.RedisError and
     dramatiq's BrokerConnectionError; nothing is queued then.
     """
+    callbacks.check(asked.callback_url, settings)
     store, broker = actors.store(), installed()
     source = asked.source or _detected(asked)
     translation = store.create(

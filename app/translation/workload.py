@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.queueing.checks import Check, Warn
 from app.queueing.workload import Workload
 from app.settings import Settings
-from app.translation import actors
+from app.translation import actors, callbacks
 from app.translation.engine.ollama import OllamaError, full_name
 
 if TYPE_CHECKING:
@@ -55,8 +55,14 @@ def _checks(settings: Settings) -> Sequence[Check]:
 
 
 def _at_once(settings: Settings) -> Mapping[str, int]:
-    """A message makes one call after the other, so its place in the queue's bound is its place at Ollama."""
-    return {actors.translate.queue_name: settings.ollama_concurrency}
+    """A message makes one call after the other, so its place in the queue's bound is its place at Ollama.
+
+    The bound on callbacks keeps slow receivers from taking all threads.
+    """
+    return {
+        actors.translate.queue_name: settings.ollama_concurrency,
+        callbacks.call_back.queue_name: callbacks.AT_ONCE,
+    }
 
 
 translation = Workload(

@@ -104,6 +104,16 @@ def test_a_secret_is_masked_wherever_it_is_shown() -> None:
     assert "hunter2" not in repr(settings)
 
 
+@pytest.mark.parametrize("secret", ["short", "hunter2 hunter2 hunter2", "whsec_hunter2hunter2", "x" * 257])
+def test_a_secret_that_is_none_is_refused_and_not_shown(secret: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read({"CALLBACK_SECRET": secret})
+    assert error.value.lines == [
+        "CALLBACK_SECRET=****** cannot be used: "
+        "allowed is 16 to 256 visible ASCII characters, base64 behind whsec_, or empty for no callbacks"
+    ]
+
+
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "redis_url"
     secret.write_text("redis://:hunter2@redis:6379/0\n")

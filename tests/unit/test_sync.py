@@ -44,6 +44,18 @@ def test_a_dead_letter_that_is_sent_again_is_handled_at_once() -> None:
     assert run(f"work.send(4); {again}") == "[0, 1, 2, 0] 0 0 0"
 
 
+def test_a_message_that_a_script_has_sent_is_handled_behind_it() -> None:
+    body = """
+from app.queueing.along import ENQUEUE
+along = installed.along(work.message(1))
+along.sent()
+print(len(calls), end=" ")
+installed.client.register_script(ENQUEUE + "return enqueue(KEYS, ARGV)")(along.keys, along.arguments)
+along.sent()
+"""
+    assert run(body) == "0 [0] 0 0 0"
+
+
 @pytest.mark.parametrize(
     ("body", "printed"),
     [

@@ -1,10 +1,10 @@
 -- Changes a translation, tells those who watch it, and keeps the list of all translations in order.
--- KEYS: record, chunks, index, index of the ended ones by the second in which they are forgotten
+-- KEYS: record, chunks, index, index of the ended ones by the second in which they are forgotten, then those of enqueue
 -- ARGV: state in which it has to be ('open', 'running' or 'failed'), run that it is for or nothing for any, seconds
 -- for which it is kept when it ends with this (0: it does not), number of a finished chunk or nothing, the chunk,
--- then fields and values
+-- the four arguments of enqueue for the message that calls its receiver, if it has one, then fields and values
 -- Returns the number of the new version, 0 when nothing was changed.
-local record = redis.call('HMGET', KEYS[1], 'status', 'run', 'member')
+local record = redis.call('HMGET', KEYS[1], 'status', 'run', 'member', 'callback_url')
 local status = record[1]
 local open = status == 'queued' or status == 'running'
 if not (status and (status == ARGV[1] or (open and ARGV[1] == 'open'))) then
@@ -20,8 +20,8 @@ if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
   redis.call('HSET', KEYS[1], 'done', redis.call('HLEN', KEYS[2]))
 end
-if #ARGV > 5 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+if #ARGV > 9 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 10))
 end
 local now = tonumber(redis.call('TIME')[1])
 if ARGV[3] ~= '0' then
@@ -30,6 +30,9 @@ if ARGV[3] ~= '0' then
   -- A failure that people want to be tried again goes on behind the chunks that were done.
   redis.call('EXPIRE', KEYS[2], failed and ARGV[3] or 0)
   redis.call('ZADD', KEYS[4], now + ARGV[3], record[3])
+  if record[4] and KEYS[5] then
+    enqueue({unpack(KEYS, 5)}, {unpack(ARGV, 6, 9)})
+  end
 elseif status == 'failed' then
   redis.call('PERSIST', KEYS[1])
   redis.call('PERSIST', KEYS[2])
