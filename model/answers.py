@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from model.errors import ApiError, ClientGone
+from model.errors import ApiError, ClientGone, ConnectionCut
 from model.exchange import Exchange
 from model.measures import Measures
 from model.steps import Cut, Fail, Finish, Say, Step, Wait
@@ -56,7 +56,7 @@ class Answer:
                 raise ClientGone
         else:
             self._exchange.reset()
-            raise ClientGone
+            raise ConnectionCut
 
     def _count(self, text: str) -> None:
         self._measures.eval_count += len(text.split())

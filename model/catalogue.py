@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model.errors import ApiError
-from model.misbehave import Misbehaviour
+from model.kinds import Misbehaviour
 from model.settings import Settings
 from model.translator import MODES
 

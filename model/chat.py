@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from model.errors import ApiError
+from model.kinds import Misbehaviour
 from model.measures import Measures
-from model.misbehave import Misbehaviour, content, play, refusal
+from model.misbehave import content, play, refusal
 from model.parsing import ChatRequest
 from model.prompt import Prompt, read_prompt
 from model.settings import Settings
@@ -26,7 +27,7 @@ class Chat:
         self._settings = settings
         self._translator = translator
         self._slots = Slots(settings.parallel, settings.max_queue)
-        self._refused = Tally()
+        self._failed = Tally()
         self.tally = Tally()
 
     def answer(
@@ -49,6 +50,7 @@ class Chat:
             yield Finish("unload" if request.unload else "load")
             return
         _check_context(request)
+        kind = self._this_time(kind, prompt.text)
         answer = content(kind, prompt.text, lambda: self._translate(prompt, measures, gone))
         words, reason = _cut(answer, request.num_predict)
         with self.tally.running():
@@ -58,8 +60,16 @@ class Chat:
         # A server in real use must not collect its users' texts.
         if self._settings.test_models:
             self.tally.add(prompt.text)
-        if kind is Misbehaviour.BUSY_THEN_WELL and self._refused.add(prompt.text) <= self._settings.failures:
+        if kind is Misbehaviour.BUSY_THEN_WELL and self._fails_yet(prompt.text):
             raise ApiError(503, BUSY)
+
+    def _this_time(self, kind: Misbehaviour | None, text: str) -> Misbehaviour | None:
+        if kind is Misbehaviour.PLACEHOLDERS_THEN_WELL:
+            return Misbehaviour.PLACEHOLDERS if self._fails_yet(text) else None
+        return kind
+
+    def _fails_yet(self, text: str) -> bool:
+        return self._failed.add(text) <= self._settings.failures
 
     def _translate(self, prompt: Prompt, measures: Measures, gone: Callable[[], bool]) -> str:
         source, target = pair_for(prompt)

@@ -1,4 +1,4 @@
-"""The two ways in which a request ends early."""
+"""The ways in which a request ends early."""
 
 
 class ApiError(Exception):
@@ -15,3 +15,7 @@ class ApiError(Exception):
 
 class ClientGone(Exception):
     """The client closed its connection: the work for it ends, and nothing is written any more."""
+
+
+class ConnectionCut(ClientGone):
+    """Not the client but this server closed the connection, as a misbehaviour."""

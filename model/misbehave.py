@@ -6,33 +6,15 @@ are Ollama's own, because clients decide by them what is worth another try.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 
+from model.alter import altered
 from model.errors import ApiError
+from model.kinds import Misbehaviour
 from model.steps import Cut, Fail, Finish, Say, Step, Wait
 
 LONGEST_STALL = 600.0
 # Lets the tokens arrive before the reset, which throws away what is still on its way.
 BEFORE_CUT = 0.05
-
-
-class Misbehaviour(StrEnum):
-    """The names, as they stand in a model's name and in MODEL_MISBEHAVE."""
-
-    SLOW = "slow"
-    STALL = "stall"
-    CUT = "cut"
-    ERROR_LINE = "error-line"
-    NO_DONE = "no-done"
-    LENGTH = "length"
-    EMPTY = "empty"
-    NOT_FOUND = "404"
-    CRASH = "500"
-    BAD_OPTION = "bad-option-500"
-    BUSY_THEN_WELL = "503-then-well"
-    ECHO = "echo"
-    PREAMBLE = "preamble"
-    FIXED_LATENCY = "fixed-latency"
 
 
 def refusal(kind: Misbehaviour | None, model: str) -> ApiError | None:
@@ -52,21 +34,26 @@ def content(kind: Misbehaviour | None, text: str, translate: Callable[[], str]) 
         return text
     if kind is Misbehaviour.FIXED_LATENCY:
         return text.upper()
-    if kind is Misbehaviour.PREAMBLE:
-        return "Here is the translation:\n\n" + translate()
-    return translate()
+    return altered(kind, translate())
 
 
 def play(kind: Misbehaviour | None, words: Sequence[str], reason: str, slow_until: float) -> Iterator[Step]:
     """Send ``words`` and finish with ``reason``, or do what the misbehaviour says.
 
-    slow_until: seconds of ``time.monotonic`` before which ``slow`` and ``fixed-latency`` send no byte.
+    slow_until: seconds of ``time.monotonic`` before which ``slow`` and ``fixed-latency`` send no byte, and until
+    which ``slow-words`` sends its words.
     """
     words, reason = _shaped(kind, words, reason)
     half = _half(words)
     if kind in (Misbehaviour.SLOW, Misbehaviour.FIXED_LATENCY):
         yield Wait(slow_until)
     match kind:
+        case Misbehaviour.SLOW_WORDS:
+            begin = time.monotonic()
+            for number, word in enumerate(words, start=1):
+                yield Wait(begin + (slow_until - begin) * number / len(words))
+                yield Say(word)
+            yield Finish(reason)
         case Misbehaviour.STALL:
             yield from map(Say, half)
             yield Wait(time.monotonic() + LONGEST_STALL)
@@ -88,6 +75,8 @@ def _shaped(kind: Misbehaviour | None, words: Sequence[str], reason: str) -> tup
     match kind:
         case Misbehaviour.LENGTH:
             return _half(words), "length"
+        case Misbehaviour.LOOP:
+            return words, "length"
         case Misbehaviour.EMPTY:
             return [], "stop"
         case Misbehaviour.FIXED_LATENCY:

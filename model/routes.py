@@ -84,7 +84,8 @@ class Routes:
         self._catalogue.used(model, chat.num_ctx)
         answer = Answer(exchange, model, measures)
         steps = self._chat.answer(chat, kind, measures, exchange.gone)
-        if chat.stream and chat.messages:
-            answer.stream(steps)
-        else:
-            answer.whole(steps)
+        with self._chat.tally.watching():
+            if chat.stream and chat.messages:
+                answer.stream(steps)
+            else:
+                answer.whole(steps)

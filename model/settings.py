@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.misbehave import Misbehaviour
+from model.kinds import Misbehaviour
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Settings:
     max_queue: requests that may wait for a process before others are refused with 503.
     test_models: list and answer ``apertium-<misbehaviour>`` and ``/test/calls``.
     misbehave: what every chat call plays, whatever its model's name.
-    delay: seconds, for the misbehaviours ``slow`` and ``fixed-latency``.
-    failures: how often ``503-then-well`` refuses each text.
+    delay: seconds, for the misbehaviours ``slow``, ``slow-words`` and ``fixed-latency``.
+    failures: how often ``503-then-well`` and ``placeholders-then-well`` fail with each text.
     """
 
     port: int = 11434

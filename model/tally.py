@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from model.errors import ClientGone, ConnectionCut
+
 
 class Tally:
     """A counter for each text, safe for threads.
@@ -17,6 +19,7 @@ class Tally:
         self._chat = 0
         self._running = 0
         self._most_running = 0
+        self._gone = 0
         self._texts: dict[str, int] = {}
 
     def add(self, text: str) -> int:
@@ -27,6 +30,18 @@ class Tally:
                 return 1
             self._texts[text] = self._texts.get(text, 0) + 1
             return self._texts[text]
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count the call if its client closes the connection before the answer's end."""
+        try:
+            yield
+        except ConnectionCut:
+            raise
+        except (ClientGone, OSError):
+            with self._lock:
+                self._gone += 1
+            raise
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -41,6 +56,11 @@ class Tally:
                 self._running -= 1
 
     def as_json(self) -> dict[str, object]:
-        """``{"chat": calls, "most_running": calls at the same time, "texts": {text: calls}}``."""
+        """How many calls there were, at most at the same time, given up by their client, and for each text."""
         with self._lock:
-            return {"chat": self._chat, "most_running": self._most_running, "texts": dict(self._texts)}
+            return {
+                "chat": self._chat,
+                "most_running": self._most_running,
+                "gone": self._gone,
+                "texts": dict(self._texts),
+            }

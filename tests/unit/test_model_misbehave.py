@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from model.misbehave import Misbehaviour
+from model.kinds import Misbehaviour
 from model.server import ModelServer
 from model.settings import Settings
 
@@ -191,6 +191,87 @@ def test_preamble_stands_before_the_answer(port: int) -> None:
     assert Answer(port, "apertium-preamble").content == "Here is the translation:\n\nONE TWO THREE FOUR"
 
 
+def test_think_and_note_and_quotes_stand_around_the_answer(port: int) -> None:
+    thought = Answer(port, "apertium-think").content
+    assert thought.startswith("<think>\n")
+    assert thought.endswith("</think>\n\nONE TWO THREE FOUR")
+    assert Answer(port, "apertium-note").content.startswith("ONE TWO THREE FOUR\n\nNote: ")
+    assert Answer(port, "apertium-quotes").content == '"ONE TWO THREE FOUR"'
+
+
+def test_loop_goes_on_until_the_limit_of_words(port: int) -> None:
+    answer = Answer(port, "apertium-loop", options={"num_predict": 100})
+    assert answer.content.split() == ["ONE", "TWO", "THREE", "FOUR"] + ["ONE", "TWO", "THREE"] * 32
+    assert answer.lines[-1]["done_reason"] == "length"
+
+
+def test_loop_then_stop_ends_by_itself(port: int) -> None:
+    answer = Answer(port, "apertium-loop-then-stop", options={"num_predict": 256})
+    assert answer.content == "ONE TWO THREE FOUR" + " ONE TWO THREE" * 40
+    assert answer.lines[-1]["done_reason"] == "stop"
+
+
+def test_short_and_long_are_far_from_the_texts_length(port: int) -> None:
+    assert Answer(port, "apertium-short").content == "ONE"
+    long = Answer(port, "apertium-long", options={"num_predict": 256})
+    words = long.content.split()
+    assert long.lines[-1]["done_reason"] == "stop"
+    assert len(long.content) > 5 * len(TEXT) + 150
+    assert len(words) == len(set(words))
+
+
+MASKED = "⟦1⟧ {name} ⟦2⟧ %s"
+
+
+def test_placeholders_are_lost_and_changed(port: int) -> None:
+    assert Answer(port, "apertium-placeholders", MASKED).content.split() == ["{NAMEs}", "[2]", "%", "S"]
+
+
+def test_placeholders_then_well_counts_each_text_for_itself(port: int) -> None:
+    answers = [Answer(port, "apertium-placeholders-then-well", MASKED).content for _ in range(3)]
+    assert answers[0] == answers[1] != MASKED.upper()
+    assert answers[2] == MASKED.upper()
+    assert Answer(port, "apertium-placeholders-then-well", f"{MASKED} two").content != f"{MASKED} two".upper()
+
+
+def test_slow_words_come_one_by_one_until_the_delay(port: int) -> None:
+    started = time.monotonic()
+    with raw_chat(port, "apertium-slow-words") as client:
+        read_until(client, b"ONE")
+        first = time.monotonic() - started
+        read_until(client, b"stop")
+        assert first < DELAY * 0.75
+        assert time.monotonic() - started >= DELAY
+
+
+def calls(port: int) -> dict[str, Any]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/test/calls")
+    seen: dict[str, Any] = json.load(connection.getresponse())
+    connection.close()
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["slow", "slow-words", "stall"])
+def test_a_client_that_leaves_is_counted(kind: str) -> None:
+    with serving(Settings(port=0, test_models=True, delay=60)) as port:
+        client = raw_chat(port, f"apertium-{kind}")
+        deadline = time.monotonic() + 5
+        while calls(port)["chat"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        client.close()
+        while calls(port)["gone"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (calls(port)["chat"], calls(port)["gone"]) == (1, 1)
+
+
+def test_a_connection_that_the_server_cuts_is_not_counted(port: int) -> None:
+    with raw_chat(port, "apertium-cut") as client, pytest.raises(ConnectionResetError):
+        while client.recv(65536):
+            pass
+    assert calls(port)["gone"] == 0
+
+
 def test_the_environment_makes_the_honest_model_misbehave() -> None:
     with serving(Settings(port=0, misbehave=Misbehaviour.ECHO)) as port:
         assert Answer(port, "apertium").content == TEXT
@@ -201,11 +282,9 @@ def test_calls_are_counted_by_text_but_not_preloads(port: int) -> None:
         Answer(port, model)
     Answer(port, "apertium", "other")
     Answer(port, "apertium", messages=[])
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/test/calls")
-    assert json.load(connection.getresponse()) == {
+    assert calls(port) == {
         "chat": 4,
         "most_running": 1,
+        "gone": 0,
         "texts": {TEXT: 3, "other": 1},
     }
-    connection.close()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from model.errors import ApiError, ClientGone
-from model.misbehave import Misbehaviour
+from model.kinds import Misbehaviour
 from model.settings import Settings, settings_from
 from model.slots import Slots
 from model.tally import Tally
@@ -78,4 +78,4 @@ def test_a_client_that_is_gone_leaves_the_queue() -> None:
 def test_counters_remember_a_bounded_number_of_texts() -> None:
     tally = Tally(limit=1)
     assert [tally.add("a"), tally.add("b"), tally.add("a"), tally.add("b")] == [1, 1, 2, 1]
-    assert tally.as_json() == {"chat": 4, "most_running": 0, "texts": {"a": 2}}
+    assert tally.as_json() == {"chat": 4, "most_running": 0, "gone": 0, "texts": {"a": 2}}
