@@ -24,6 +24,8 @@ TEXT = "\n\n".join(
     " ".join(f"The house number {number} is beautiful." for _ in range(28)) for number in range(PARAGRAPHS)
 )
 READERS = 200
+# Files that web processes open at the first reader and keep: the hub's own, and connections to Redis for each thread.
+KEPT = 30
 WEB_WORKERS = 2
 WEB_THREADS = 4
 
@@ -215,8 +217,8 @@ def test_idle_readers_hold_no_thread_and_all_hear_the_change(two: Tandem) -> Non
         taken, threads = latencies(two), entries(two, "task")
         report = f"/healthz alone {told(alone)}; with {READERS} readers {told(taken)}; threads {threads}"
         print(report)
-        # Readers that held the threads would let nobody else in at all. The median, as other tests run beside this one.
-        assert statistics.median(taken) < 100, report
+        # Readers that held the threads would let nobody else in at all. Other tests keep the machine busy meanwhile.
+        assert statistics.median(taken) < max(100, 3 * statistics.median(alone)), report
         # The main thread, all that may answer requests, and the hub.
         assert max(threads) <= 1 + WEB_THREADS + 1, report
         assert sum(entries(two, "fd")) >= sum(files) + READERS
@@ -224,7 +226,7 @@ def test_idle_readers_hold_no_thread_and_all_hear_the_change(two: Tandem) -> Non
         two.output("queue", "resume", "translations")
         for reader in readers:
             assert b'event: end\ndata: {"status": "done"' in heard_by(reader)
-    await_true(lambda: sum(entries(two, "fd")) < sum(files) + 10, seconds=10, what="the readers' files to be closed")
+    await_true(lambda: sum(entries(two, "fd")) < sum(files) + KEPT, seconds=10, what="the readers' files to be closed")
 
 
 def told(taken: list[float]) -> str:
@@ -236,12 +238,12 @@ def test_readers_that_leave_are_let_go(two: Tandem) -> None:
     id_ = two.translate("The house is beautiful.", source="en")["id"]
     before = sum(entries(two, "fd"))
     with ExitStack() as stack:
-        for _ in range(20):
+        for _ in range(READERS):
             reader = connect(two, f"GET /translations/{id_}/events HTTP/1.1\r\nHost: x\r\n\r\n")
             heard_by(stack.enter_context(reader), b"event: progress")
-        assert sum(entries(two, "fd")) >= before + 20
+        assert sum(entries(two, "fd")) >= before + READERS
 
-    await_true(lambda: sum(entries(two, "fd")) < before + 10, seconds=5, what="the readers' files to be closed")
+    await_true(lambda: sum(entries(two, "fd")) < before + KEPT, seconds=5, what="the readers' files to be closed")
 
 
 # Inside, because Docker's proxy would read for it.
