@@ -20,6 +20,8 @@ SHORTEST = 0.2
 LONGEST = 3
 SHORT_TEXT = 50
 SOME_MORE = 80
+# Letters of a word for which a sign alone can stand, such as a circle for "off".
+A_SIGN_FOR = 10
 # How many letters of an alphabet say as much as one sign.
 _WEIGHTS = ((HAN, 3.0), (KANA, 1.8), (HANGUL, 2.2))
 
@@ -38,7 +40,7 @@ _ANY_WEIGHTED = re.compile(f"[{EDGELESS}]")
 
 def find_problem(source: str, answer: str, *, target: str) -> Problem | None:
     """What is wrong with an answer that was cleaned, if anything is; `target` is an ISO 639-1 code."""
-    if not _letters(answer) and _letters(source):
+    if not answer.strip() or (not _letters(answer) and len(_letters(source)) > A_SIGN_FOR):
         return Problem("empty", "The model gave an empty answer.", "source")
     if _is_echo(source, answer, target):
         return Problem("echo", "The model gave the text back without translating it.", "answer")
