@@ -106,6 +106,8 @@ class Bench:
             "BENCH_REDIS": REDIS_URL,
             "LOG_LEVEL": "WARNING",
             "RATE_LIMIT": 0,
+            # The same text goes out again and again, and every call of the model is to be made.
+            "TRANSLATION_CACHE": 0,
         } | settings
         environment = [f"--env={name}={value}" for name, value in settings.items()]
         options = ["--network", self._network, "--network-alias", alias, "--label", "tandem.bench", *environment]

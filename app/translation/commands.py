@@ -46,6 +46,8 @@ def _print_result(translation_id: str, timeout: int) -> None:
             raise click.ClickException(f"the translation {translation_id} is gone")
         if translation.status == "done":
             click.echo(translation.translation)
+            for problem in translation.problems:
+                click.echo(f"part {problem['part']}, {problem['kind']}: {problem['detail']}", err=True)
             return
         if translation.ended:
             raise click.ClickException(f"the translation {translation_id} {translation.status}: {translation.error}")
