@@ -117,12 +117,12 @@ def test_health_names_the_program_that_is_down(start: Start) -> None:
 
 
 def test_redis_comes_back_with_its_data_after_it_was_killed(app: Tandem) -> None:
-    done = app.ended(app.translate("Good morning.")["id"])
+    done = app.ended(app.translate("Good morning.", source="en")["id"])
     app.output("supervisorctl", "signal", "KILL", "redis")
 
     await_true(lambda: app.run("queue", "health")[0] == 0, seconds=20, what="healthy again")
     assert app.translation(done["id"]) == done
-    assert app.ended(app.translate("Good evening.")["id"])["status"] == "done"
+    assert app.ended(app.translate("Good evening.", source="en")["id"])["status"] == "done"
 
 
 def test_only_the_named_programs_run(start: Start) -> None:

@@ -21,7 +21,7 @@ def test_a_text_is_translated(app: Tandem) -> None:
     ended = app.ended(accepted["id"])
 
     assert ended["translation"] == "La casa es bella."
-    assert (ended["status"], ended["error"], ended["progress"]) == ("done", None, {"done": 1, "total": 1})
+    assert (ended["status"], ended["error"], ended["progress"]) == ("done", None, {"done": 1, "total": 1, "characters": 0})
     assert accepted["created_at"] <= ended["started_at"] <= ended["finished_at"]
 
 
@@ -37,8 +37,9 @@ def test_the_offline_model_knows_more_pairs(app: Tandem, text: str, source: str,
     assert app.ended(app.translate(text, target, source=source)["id"])["translation"] == expected
 
 
-def test_the_model_finds_the_source_language_out(app: Tandem) -> None:
+def test_a_language_that_is_not_said_is_found_out(app: Tandem) -> None:
     ended = app.ended(app.translate("La maison est belle et le jardin est grand.")["id"])
+    assert (ended["source"], ended["source_detected"]) == ("fr", True)
     assert ended["translation"] == "La casa es guapa y el jardín es grande."
 
 
@@ -50,7 +51,7 @@ def test_fifty_paragraphs_keep_their_order_and_every_blank_line(app: Tandem) -> 
     ended = app.ended(app.translate(text, source="en")["id"])
 
     assert ended["status"] == "done"
-    assert ended["progress"] == {"done": 50, "total": 50}
+    assert ended["progress"] == {"done": 50, "total": 50, "characters": 0}
     expected = [f"El número de casa {number} es bello." for number in range(50)]
     got = [part for part in re.split(r"(\s*\n\s*)", ended["translation"]) if part.strip()]
     assert len(got) == 50
@@ -85,13 +86,13 @@ def test_a_model_that_is_busy_at_first_is_asked_again(app: Tandem) -> None:
     ("name", "reason", "calls"),
     [
         ("cut", "hung up", 4),
-        ("error-line", "the model broke off", 4),
-        ("no-done", "the answer ended in the middle", 4),
-        ("empty", "empty answer", 4),
+        ("error-line", "the model broke off", 12),
+        ("no-done", "the answer ended in the middle", 12),
+        ("empty", "empty answer", 3),
         ("500", "terminated", 4),
         ("bad-option-500", "Ollama refused (500)", 1),
         ("404", "Ollama refused (404)", 1),
-        ("length", "grew over the limit", 1),
+        ("length", "grew over the limit", 3),
     ],
 )
 def test_a_model_that_misbehaves_is_asked_again_only_where_that_can_help(
@@ -118,7 +119,7 @@ def test_a_model_that_falls_silent_is_given_up_after_the_timeout(start: Start, m
 def test_without_ollama_the_web_serves_and_everything_names_it(start: Start) -> None:
     tandem = start(OLLAMA_URL="http://nowhere:11434", MAX_RETRIES="1", RETRY_DELAY="10").await_healthy()
 
-    ended = tandem.ended(tandem.translate("Good morning.")["id"])
+    ended = tandem.ended(tandem.translate("Good morning.", source="en")["id"])
     assert ended["status"] == "failed"
     assert "Ollama at http://nowhere:11434 cannot be reached" in ended["error"]
 
@@ -145,14 +146,14 @@ def test_while_redis_is_stopped_nothing_is_accepted_and_afterwards_all_is_well(s
     tandem = start().await_healthy()
     tandem.output("supervisorctl", "stop", "redis")
 
-    answer = tandem.request("POST", "/translations", json={"text": "Good morning.", "target": "es"})
+    answer = tandem.request("POST", "/translations", json={"text": "Good morning.", "source": "en", "target": "es"})
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
     assert tandem.request("GET", "/readyz").status_code == 503
     assert tandem.request("GET", "/healthz").status_code == 200
 
-    code, output = tandem.run("queue", "translate", "Good morning.", "--to", "es")
+    code, output = tandem.run("queue", "translate", "Good morning.", "--from", "en", "--to", "es")
     assert code == 1
     assert output.startswith("Error: Redis does not answer: ") and output.count("\n") == 1
 
@@ -186,7 +187,7 @@ def test_queue_translate_waits_and_prints(app: Tandem) -> None:
     output = app.output("queue", "translate", "The house is beautiful.", "--from", "en", "--to", "es", "--wait")
     assert output == "La casa es bella.\n"
 
-    queued = app.output("queue", "translate", "The house is beautiful.", "--to", "es")
+    queued = app.output("queue", "translate", "The house is beautiful.", "--from", "en", "--to", "es")
     (id_,) = re.findall(r"queued as (\S+)", queued)
     assert app.ended(id_)["status"] == "done"
 
@@ -263,7 +264,7 @@ def test_a_worker_that_leaves_hands_a_long_text_on_and_nothing_is_translated_twi
     tandem.output("supervisorctl", "restart", "worker:*")
     assert tandem.translation(accepted["id"])["status"] != "done"
 
-    assert tandem.ended(accepted["id"])["progress"] == {"done": 40, "total": 40}
+    assert tandem.ended(accepted["id"])["progress"] == {"done": 40, "total": 40, "characters": 0}
     assert calls_for(model, "handed") == [1] * 40
 
 

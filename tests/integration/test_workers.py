@@ -131,7 +131,7 @@ def test_consume_by_hand_leaves_after_exactly_its_limit(start_probes: Start) -> 
 def test_failures_in_a_row_end_a_worker(start: Start) -> None:
     tandem = start(PROGRAMS="redis,web", OLLAMA_URL="http://nowhere:11434", MAX_RETRIES="0").await_healthy()
     for _ in range(3):
-        tandem.translate("Good morning.")
+        tandem.translate("Good morning.", source="en")
 
     output = tandem.output("queue", "consume", "--failure-limit", "3", "--threads", "1")
 
@@ -238,7 +238,7 @@ def test_a_worker_that_cannot_start_makes_it_unhealthy_and_the_web_goes_on(start
     code, output = tandem.run("queue", "health")
     assert code == 1
     assert re.search("^fail  worker_00 .*FATAL", output, re.MULTILINE)
-    assert tandem.translate("Good morning.")["status"] == "queued"
+    assert tandem.translate("Good morning.", source="en")["status"] == "queued"
     assert "worker_00 cannot be started and was given up (FATAL)" in tandem.output(
         "cat", "/var/log/supervisor/events.log"
     )
