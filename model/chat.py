@@ -60,16 +60,16 @@ class Chat:
         # A server in real use must not collect its users' texts.
         if self._settings.test_models:
             self.tally.add(prompt.text)
-        if kind is Misbehaviour.BUSY_THEN_WELL and self._fails_yet(prompt.text):
+        if kind is Misbehaviour.BUSY_THEN_WELL and self._fails_yet(kind, prompt.text):
             raise ApiError(503, BUSY)
 
     def _this_time(self, kind: Misbehaviour | None, text: str) -> Misbehaviour | None:
         if kind is Misbehaviour.PLACEHOLDERS_THEN_WELL:
-            return Misbehaviour.PLACEHOLDERS if self._fails_yet(text) else None
+            return Misbehaviour.PLACEHOLDERS if self._fails_yet(kind, text) else None
         return kind
 
-    def _fails_yet(self, text: str) -> bool:
-        return self._failed.add(text) <= self._settings.failures
+    def _fails_yet(self, kind: Misbehaviour, text: str) -> bool:
+        return self._failed.add(f"{kind} {text}") <= self._settings.failures
 
     def _translate(self, prompt: Prompt, measures: Measures, gone: Callable[[], bool]) -> str:
         source, target = pair_for(prompt)
