@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any, NamedTuple
 
 import httpx
@@ -19,15 +20,18 @@ from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]
 PARAGRAPHS = 12
-# Each longer than half of what goes into one chunk.
-TEXT = "\n\n".join(
-    " ".join(f"The house number {number} is beautiful." for _ in range(28)) for number in range(PARAGRAPHS)
-)
+_numbers = count(1)
 READERS = 200
 # Files that web processes open at the first reader and keep: the hub's own, and connections to Redis for each thread.
 KEPT = 30
 WEB_WORKERS = 2
 WEB_THREADS = 4
+
+
+def long_text() -> str:
+    """Paragraphs that are new each time, as answers are kept, each longer than half of what goes into one chunk."""
+    paragraphs = [28 * f"The house number {next(_numbers)} is beautiful. " for _ in range(PARAGRAPHS)]
+    return "\n\n".join(paragraphs)
 
 
 class Event(NamedTuple):
@@ -103,11 +107,13 @@ def waiting(app: Tandem) -> Iterator[str]:
 
 
 def test_progress_is_told_from_the_start_to_the_end(app: Tandem) -> None:
-    id_ = app.translate(TEXT, source="en")["id"]
+    id_ = app.translate(long_text(), source="en")["id"]
 
     with reading(app, id_) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         assert answer.headers["Connection"] == "close"
+        # Headers that the application adds to every answer come along.
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
         heard = list(events(answer))
 
     assert [event.id for event in heard] == sorted({event.id for event in heard})
@@ -121,7 +127,7 @@ def test_progress_is_told_from_the_start_to_the_end(app: Tandem) -> None:
 
 
 def test_who_comes_again_gets_only_what_is_new_and_nothing_after_the_end(app: Tandem) -> None:
-    id_ = app.translate(TEXT, source="en")["id"]
+    id_ = app.translate(long_text(), source="en")["id"]
     with reading(app, id_) as answer:
         first = next(event for event in events(answer) if event.data["status"] == "running")
 
@@ -134,7 +140,7 @@ def test_who_comes_again_gets_only_what_is_new_and_nothing_after_the_end(app: Ta
 
 
 def test_when_web_processes_are_killed_a_client_that_comes_again_sees_the_end(app: Tandem) -> None:
-    id_ = app.translate(TEXT, source="en")["id"]
+    id_ = app.translate(long_text(), source="en")["id"]
     with reading(app, id_) as answer:
         told = events(answer)
         heard = [next(told)]
@@ -158,7 +164,7 @@ def test_a_worker_that_recycles_ends_its_streams_properly_and_others_go_on_with_
 
 
 def test_a_redis_that_dies_costs_no_reader_its_connection(app: Tandem) -> None:
-    id_ = app.translate(TEXT, source="en")["id"]
+    id_ = app.translate(long_text(), source="en")["id"]
     with reading(app, id_) as answer:
         told = events(answer)
         assert next(told).name == "progress"
