@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from app.translation.documents.chunks import Document, split
+from importlib import import_module
+
+from app.translation.documents.chunks import Builder, Document
+
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def read(text: str, format: str, *, budget: int) -> Document:
-    """The chunks of a text, each of at most `budget` tokens."""
-    return split(text, budget=budget)
+    """The chunks of a text in one of request.Format, each of at most `budget` tokens.
+
+    Joined untranslated they are the text, byte for byte. Raises errors.Unreadable.
+    """
+    build = Builder(budget)
+    body = text.removeprefix(_BYTE_ORDER_MARK)
+    build.keep(text[: len(text) - len(body)])
+    # Imported when such a text is read: a library may come with it.
+    import_module(f"{__name__}.{format}").read(body, build)
+    return build.document()

@@ -1,56 +1,46 @@
-"""Cuts a text into pieces that fit a model's context, and nothing is lost on the way.
+"""Chunks of a text, each small enough for a model's context, and how a whole text is made of them again.
 
 A model is asked for words only: blank lines, indentation and the line ends between paragraphs never reach it, so
-they come back byte for byte. `"".join(chunk.before + chunk.text ...) + tail` is the text that was cut.
+they come back byte for byte.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-#: Tokens are estimated as UTF-8 bytes / 3, which is on the safe side for the models in use.
-BYTES_PER_TOKEN = 3
+from app.translation.documents.cuts import cut
 
-_WHITE_SPACE = re.compile(r"\s+")
-_SENTENCE_ENDS = ".!?…;:。！？"  # noqa: RUF001
+#: Turns a translation into what stands in the file.
+Write = Callable[[str], str]
 
-#: Tells whether a text may be cut at the white space between `before` and what follows.
-Cut = Callable[[str, str], bool]
-
-
-def _at_blank_lines(_before: str, space: str) -> bool:
-    return space.count("\n") > 1
-
-
-def _at_lines(_before: str, space: str) -> bool:
-    return "\n" in space
-
-
-def _at_sentences(before: str, _space: str) -> bool:
-    return before in _SENTENCE_ENDS
-
-
-def _at_words(_before: str, _space: str) -> bool:
-    return True
-
-
-# Where a paragraph that is too long may be cut, best place first.
-_CUTS: tuple[Cut, ...] = (_at_lines, _at_sentences, _at_words)
+_LETTER = re.compile(r"[^\W\d_]")
+_LINE_END = re.compile(r"\r\n?|\n")
+#: What stands in front of a line and is no part of its words.
+INDENTATION = r"[^\S\r\n]*"
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """`text` is for the model and has no white space at its ends, `before` stands in front of it as it is."""
+    """`text` is for the model and has no white space at its ends, `before` stands in front of it as it is.
+
+    source: how `text` stands in the file. write: how a translation of it stands there.
+    """
 
     before: str
     text: str
+    source: str
+    write: Write
+
+    def written(self, translated: str) -> str:
+        """The translation as it stands in the file."""
+        return self.source if translated == self.text else self.write(translated)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text in pieces: the chunks and the white space after the last one."""
+    """A text in pieces: the chunks and what stands behind the last one."""
 
     chunks: tuple[Chunk, ...]
     tail: str
@@ -58,83 +48,69 @@ class Document:
     def join(self, translated: Sequence[str]) -> str:
         """The whole text again, with `translated[i]` in the place of the i-th chunk's text."""
         pairs = zip(self.chunks, translated, strict=True)
-        return "".join(chunk.before + text for chunk, text in pairs) + self.tail
+        return "".join(chunk.before + chunk.written(text) for chunk, text in pairs) + self.tail
 
 
-def split(text: str, *, budget: int) -> Document:
-    """Cuts at paragraphs; what is over `budget` tokens at lines, then sentences, then words, then anywhere."""
-    chunks: list[Chunk] = []
-    before = ""
-    for is_text, part in _parts(text, _at_blank_lines):
-        if not is_text:
-            before += part
-            continue
-        for piece_is_text, piece in _fit(part, budget, 0):
-            if piece_is_text:
-                chunks.append(Chunk(before, piece))
-                before = ""
+class Builder:
+    """Makes a document of a text's parts in their order. A chunk has at most `budget` tokens."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._chunks: list[Chunk] = []
+        self._before: list[str] = []
+
+    def keep(self, part: str) -> None:
+        """This part stays as it is."""
+        self._before.append(part)
+
+    def prose(self, part: str, margin: str = INDENTATION) -> None:
+        """This part has words; where it has none, it is kept. `margin`: pattern of what stands before its lines."""
+        if not has_letters(part):
+            self.keep(part)
+            return
+        start = re.match(margin, part)
+        begin = start.end() if start else 0
+        self.keep(part[:begin])
+        for is_text, piece in cut(part[begin:], self.budget):
+            if is_text and has_letters(piece):
+                self.put(*_lines(piece, margin))
             else:
-                before += piece
-    return Document(tuple(chunks), before)
+                self.keep(piece)
+
+    def put(self, text: str, source: str, write: Write) -> None:
+        """One chunk as it is."""
+        self._chunks.append(Chunk("".join(self._before), text, source, write))
+        self._before = []
+
+    def document(self) -> Document:
+        """What was built."""
+        return Document(tuple(self._chunks), "".join(self._before))
 
 
-def tokens(text: str) -> int:
-    """Estimated number of tokens."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+def _one_line(translated: str) -> str:
+    return " ".join(line for line in _LINE_END.split(translated) if line.strip())
 
 
-def _parts(text: str, cut: Cut) -> Iterator[tuple[bool, str]]:
-    """(True, words) and (False, white space) in turn; together they are `text`.
+def has_letters(text: str) -> bool:
+    """Whether there is anything to translate."""
+    return bool(_LETTER.search(text))
 
-    Each run of white space is looked at once: one pattern for a whole separator would try every place in it again.
+
+def _lines(source: str, margin: str) -> tuple[str, str, Write]:
+    """The lines of `source` without their margins, and how lines are written with them.
+
+    A translation never brings blank lines in: they would end a paragraph, a quotation, a subtitle.
     """
-    inner = text.strip()
-    start = text.index(inner) if inner else len(text)
-    yield False, text[:start]
-    at = 0
-    for space in _WHITE_SPACE.finditer(inner):
-        if cut(inner[space.start() - 1], space.group()):
-            yield True, inner[at : space.start()]
-            yield False, space.group()
-            at = space.end()
-    if inner:
-        yield True, inner[at:]
-    yield False, text[start + len(inner) :]
+    if "\n" not in source and "\r" not in source:
+        return source, source, _one_line
+    first, *rest = re.split(rf"(\r\n?|\n)({margin}(?=\S)|)", source)
+    ends, margins, lines = rest[0::3], rest[1::3], [first, *rest[2::3]]
 
+    def write(translated: str) -> str:
+        written = [line for line in _LINE_END.split(translated) if line.strip()]
+        last = len(ends) - 1
+        return "".join(written[:1]) + "".join(
+            ends[min(at, last)] + margins[min(at, last)] + line for at, line in enumerate(written[1:])
+        )
 
-def _fit(text: str, budget: int, level: int) -> Iterator[tuple[bool, str]]:
-    if tokens(text) <= budget:
-        yield True, text
-    elif level == len(_CUTS):
-        yield from _cut_anywhere(text, budget)
-    else:
-        for is_text, part in _pack(list(_parts(text, _CUTS[level])), budget):
-            if is_text:
-                yield from _fit(part, budget, level + 1)
-            else:
-                yield False, part
-
-
-def _pack(parts: list[tuple[bool, str]], budget: int) -> Iterator[tuple[bool, str]]:
-    """Puts neighbours together again as far as the budget allows: a model translates better what stands together."""
-    packed, gap = "", ""
-    for is_text, part in parts:
-        if not is_text:
-            gap += part
-        elif packed and tokens(packed + gap + part) <= budget:
-            packed, gap = packed + gap + part, ""
-        else:
-            if packed:
-                yield True, packed
-            yield False, gap
-            packed, gap = part, ""
-    if packed:
-        yield True, packed
-    yield False, gap
-
-
-def _cut_anywhere(text: str, budget: int) -> Iterator[tuple[bool, str]]:
-    # The longest character takes four bytes in UTF-8.
-    step = max(1, budget * BYTES_PER_TOKEN // 4)
-    for at in range(0, len(text), step):
-        yield True, text[at : at + step]
+    return "\n".join(lines), source, write

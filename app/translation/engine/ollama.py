@@ -17,7 +17,7 @@ import httpx
 
 from app.queueing.errors import ExpectedError, PermanentError
 from app.settings import without_credentials
-from app.translation.documents.chunks import tokens
+from app.translation.documents.cuts import tokens
 
 CONNECT_TIMEOUT = 5.0
 WRITE_TIMEOUT = 30.0

@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.translation.documents.chunks import split, tokens
+from app.translation import documents
+from app.translation.documents.chunks import Document
+from app.translation.documents.cuts import tokens
 
 # Much white space of all kinds, and characters of one to four bytes.
 TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)
+
+
+def split(text: str, *, budget: int) -> Document:
+    return documents.read(text, "text", budget=budget)
 
 
 @given(TEXTS, st.integers(2, 60))
