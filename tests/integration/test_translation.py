@@ -21,7 +21,11 @@ def test_a_text_is_translated(app: Tandem) -> None:
     ended = app.ended(accepted["id"])
 
     assert ended["translation"] == "La casa es bella."
-    assert (ended["status"], ended["error"], ended["progress"]) == ("done", None, {"done": 1, "total": 1, "characters": 0})
+    assert (ended["status"], ended["error"], ended["progress"]) == (
+        "done",
+        None,
+        {"done": 1, "total": 1, "characters": 0},
+    )
     assert accepted["created_at"] <= ended["started_at"] <= ended["finished_at"]
 
 
