@@ -84,11 +84,6 @@ def answer(
     return _answer(sentence, content, headers)
 
 
-def files(sentence: str, content_types: Sequence[str], headers: Mapping[str, Json] | None = None) -> Json:
-    """An answer of text in one of several content types."""
-    return _answer(sentence, {name: {"schema": {"type": "string"}} for name in content_types}, headers)
-
-
 def problem(status: int, detail: str, *, headers: Mapping[str, Json] | None = None) -> Json:
     """A problem document with `detail` as its example."""
     title = HTTPStatus(status).phrase

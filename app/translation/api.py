@@ -8,7 +8,6 @@ from app.api.description import (
     Api,
     Json,
     answer,
-    files,
     header,
     in_header,
     in_path,
@@ -64,6 +63,19 @@ _KEY = in_header(
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     example="5c1f7d0e-3b0a-4a57-8a5e-7d2f1c9b6a10",
 )
+_EVENT: Json = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"enum": ["progress", "end"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": schema(TranslationState),
+        },
+    },
+    "required": ["id", "event", "data"],
+}
 _GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
 
 
@@ -166,13 +178,16 @@ def _events() -> Json:
         "followTranslation",
         "Follow a translation",
         {
-            200: files("Server-sent events until its end.", ("text/event-stream",)),
+            200: {
+                "description": "Server-sent events until its end; the schema is that of one event.",
+                "content": {"text/event-stream": media(_EVENT)},
+            },
             204: answer("The end was seen already."),
             404: _GONE,
             503: problem(503, "500 readers of events are connected to this process, …", headers=_WAIT),
         },
-        description="Each event is called `progress`, the last one `end`; its `id` is a version, and its `data` the "
-        "JSON of a TranslationState. A comment comes every 15 seconds.",
+        description="Each event is called `progress`, the last one `end`; its `id` is the version of what changed, and its "
+        "`data` the JSON of a TranslationState. A comment comes every 15 seconds.",
         tag="translations",
         parameters=[seen],
     )
