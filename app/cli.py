@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from app.queueing.broker import Broker
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+# Above startsecs in docker/supervisor/programs/prepare.conf.
+PREPARE_SECONDS = 1.5
 
 
 #: The commands that operate the queue, each the one of this name in its module.
@@ -159,6 +162,23 @@ def _refuse_longer_actors(installed: Broker, config: settings.Settings) -> None:
                 f"the actor {name} may run for {limit:g} s, and a stop waits for {config.message_time_limit} s: "
                 "raise MESSAGE_TIME_LIMIT (and STOP_GRACE_PERIOD), or lower the actor's time_limit"
             )
+
+
+@queue.command()
+def prepare() -> None:
+    """Do what the workloads need once, at a container's start; supervisor runs it and leaves it ended."""
+    from app import workloads
+    from app.queueing import broker
+
+    began = time.monotonic()
+    config = settings.current()
+    logs.configure(config.log_level, config.log_format)
+    broker.install(config)
+    for workload in workloads.load():
+        if workload.prepare:
+            workload.prepare(config)
+    # supervisor takes an end within its startsecs for a start that has failed.
+    time.sleep(max(0.0, PREPARE_SECONDS - (time.monotonic() - began)))
 
 
 @queue.command("logs")

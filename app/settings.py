@@ -341,11 +341,14 @@ class Settings(BaseModel):
         """The programs that supervisor starts here.
 
         No embedded Redis where another one is named, and no workers where messages are handled by their senders.
+        Beside those who handle messages, `prepare`.
         """
         left_out = {"redis"} if self.redis_url else set()
         if self.queue_transport == "sync":
             left_out.add("worker")
-        return tuple(name for name in PROGRAMS if name in self.programs and name not in left_out)
+        started = tuple(name for name in PROGRAMS if name in self.programs and name not in left_out)
+        handling = "web" if self.queue_transport == "sync" else "worker"
+        return (*started, "prepare") if handling in started else started
 
     @property
     def dedicated_queues(self) -> tuple[str, ...]:

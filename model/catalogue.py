@@ -1,6 +1,7 @@
 """The models this server says it has: Apertium, and for tests its misbehaving twins."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,10 @@ from model.settings import Settings
 from model.translator import MODES
 
 NAME = "apertium"
+# Test models that are not there until they are pulled; the pull of the second one breaks off in the middle, once.
+ABSENT = f"{NAME}-absent:latest"
+ABSENT_CUT = f"{NAME}-absent-cut:latest"
+PULL_STEPS = 20
 APERTIUM_DATA = Path("/usr/share/apertium")
 # Nothing is loaded into memory, so nothing is ever unloaded.
 NEVER = "9999-12-31T23:59:59Z"
@@ -39,6 +44,10 @@ class Catalogue:
         twins = list(Misbehaviour) if settings.test_models else []
         self._models: dict[str, Misbehaviour | None] = {f"{NAME}:latest": None}
         self._models |= {f"{NAME}-{twin}:latest": twin for twin in twins}
+        # What is still to be fetched of each, in steps, and the step before which it breaks off.
+        self._absent = {ABSENT: PULL_STEPS, ABSENT_CUT: PULL_STEPS} if settings.test_models else {}
+        self._breaks = {ABSENT_CUT: PULL_STEPS // 2}
+        self._delay = settings.delay
         self._size, self._digest = _measure(data)
         self._modified = datetime.fromtimestamp(data.stat().st_mtime if data.exists() else 0, UTC).isoformat()
         self._contexts: dict[str, int] = {}
@@ -82,21 +91,35 @@ class Catalogue:
     def pull(self, name: str) -> Iterator[dict[str, object]]:
         """The progress lines of ``POST /api/pull``: the model is part of the image, nothing is fetched.
 
-        Raises ApiError 500 after the first line for an unknown name, with the text that Ollama has for it.
+        A test model that is absent takes the settings' delay (seconds), and is listed afterwards. Raises ApiError 500
+        after the first line for an unknown name, with the text that Ollama has for it, ConnectionError for a pull that
+        breaks off.
         """
         yield {"status": "pulling manifest"}
-        try:
-            self._full(name)
-        except ApiError:
-            raise ApiError(500, "pull model manifest: file does not exist") from None
-        yield {
+        full = name if ":" in name else f"{name}:latest"
+        if full not in self._models and full not in self._absent:
+            raise ApiError(500, "pull model manifest: file does not exist")
+        while left := self._absent.get(full, 0):
+            yield self._layer(PULL_STEPS - left)
+            if self._breaks.get(full) == left:
+                del self._breaks[full]
+                raise ConnectionError("the pull breaks off")
+            time.sleep(self._delay / PULL_STEPS)
+            self._absent[full] = left - 1
+        yield self._layer(PULL_STEPS)
+        for status in ("verifying sha256 digest", "writing manifest"):
+            yield {"status": status}
+        # A new dictionary: others may be going through this one.
+        self._models = {**self._models, full: self._models.get(full)}
+        yield {"status": "success"}
+
+    def _layer(self, steps: int) -> dict[str, object]:
+        return {
             "status": f"pulling {self._digest[:12]}",
             "digest": f"sha256:{self._digest}",
             "total": self._size,
-            "completed": self._size,
+            "completed": self._size * steps // PULL_STEPS,
         }
-        for status in ("verifying sha256 digest", "writing manifest", "success"):
-            yield {"status": status}
 
     def _full(self, name: str) -> str:
         full = name if ":" in name else f"{name}:latest"

@@ -16,6 +16,8 @@ from app.settings import Settings
 WEB_URL = "http://127.0.0.1:8000/healthz"
 WEB_TIMEOUT = 3.0
 REPLACED_WITHIN_SECONDS = 10
+# The program that ends when it has done its work.
+ONE_SHOT = "prepare"
 
 
 def container_checks(settings: Settings) -> list[Check]:
@@ -43,6 +45,8 @@ def _look_at_process(process: dict[str, Any], sign: dict[str, Any] | None) -> st
     state = f"{process['statename']} {process['description']}".rstrip()
     if process["group"] == "worker" and _is_being_replaced(process):
         return f"{state}, is being replaced"
+    if process["group"] == ONE_SHOT and process["statename"] == "EXITED" and process["exitstatus"] == 0:
+        return f"{state}, has done its work"
     if process["statename"] != "RUNNING":
         _fail(state)
     if process["group"] != "worker":

@@ -31,6 +31,7 @@ class Workload:
     blueprint: its routes. checks: what it depends on, for /readyz and `queue health`. commands: its own commands
     of `queue`. at_once: how many messages of a queue may run at the same time, over all containers on one Redis.
     api: how /openapi.json describes its routes.
+    prepare: what is to be done once at a container's start, beside everything else; it may take as long as it takes.
     """
 
     name: str
@@ -39,3 +40,4 @@ class Workload:
     at_once: Callable[[Settings], Mapping[str, int]] = _unbounded
     commands: Callable[[], Sequence[Command]] = tuple
     api: Callable[[Settings], Api] | None = None
+    prepare: Callable[[Settings], None] | None = None

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.1
 @click.argument("text")
 @click.option("--to", "target", required=True, help="Language code of the translation, such as es.")
 @click.option("--from", "source", help="Language code of the text; without it the text's language is found out.")
-@click.option("--model", help="A model as Ollama lists it; the default is OLLAMA_MODEL.")
+@click.option("--model", help="One of OLLAMA_MODELS; the default is OLLAMA_MODEL.")
 @click.option("--wait", is_flag=True, help="Wait for the translation and print it.")
 @click.option("--timeout", type=click.IntRange(1), default=600, show_default=True, help="Longest wait, in seconds.")
 def translate(text: str, target: str, source: str | None, model: str | None, wait: bool, timeout: int) -> None:
@@ -27,8 +27,7 @@ def translate(text: str, target: str, source: str | None, model: str | None, wai
     config = settings.current()
     fields = {"text": text, "target": target, "source": source, "model": model}
     try:
-        asked = check(fields, max_chars=config.translation_max_chars)
-        translation_id = submit(asked, config).id
+        translation_id = submit(check(fields, max_chars=config.translation_max_chars), config).id
     except (NotAllowed, QueueFull) as error:
         raise click.ClickException(str(error)) from error
     if wait:

@@ -8,7 +8,7 @@ import re
 from app.queueing.broker import installed
 from app.queueing.submission import Once
 from app.settings import Settings
-from app.translation import actors, callbacks
+from app.translation import actors, callbacks, models
 from app.translation.detection import detect
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TranslationRequest
@@ -43,12 +43,11 @@ def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: st
     NotAllowed (Unsure of the language, or OtherRequest), QueueFull, redis.RedisError and
     dramatiq's BrokerConnectionError; nothing is queued then.
     """
+    model = models.choose(asked.model, settings)
     callbacks.check(asked.callback_url, settings)
     store, broker = actors.store(), installed()
     source = asked.source or _detected(asked)
-    translation = store.create(
-        asked, model=asked.model or settings.ollama_model, source=source, detected=asked.source is None
-    )
+    translation = store.create(asked, model=model, source=source, detected=asked.source is None)
     once = _once(asked, translation.id, idempotency_key)
     message = actors.translate.message(translation.id)
     while True:

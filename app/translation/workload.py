@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.queueing.checks import Check, Warn
 from app.queueing.workload import Workload
 from app.settings import Settings
-from app.translation import actors, callbacks
+from app.translation import actors, callbacks, models, pulls
 from app.translation.engine.ollama import OllamaError, full_name
 
 if TYPE_CHECKING:
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
 
 def _blueprint(settings: Settings) -> Blueprint:
-    from app.translation.routes import make_blueprint
+    from app.translation import model_routes, routes
 
-    return make_blueprint(settings)
+    blueprint = routes.make_blueprint(settings)
+    blueprint.register_blueprint(model_routes.make_blueprint(settings))
+    return blueprint
+
+
+def _prepare(settings: Settings) -> None:
+    from app.translation.preparing import prepare
+
+    prepare(settings)
 
 
 def _api(settings: Settings) -> Api:
@@ -44,11 +52,16 @@ def _checks(settings: Settings) -> Sequence[Check]:
             names = actors.ollama().models()
         except OllamaError as error:
             raise Warn(f"{error}; translations wait until it answers") from error
-        if full_name(settings.ollama_model) not in names:
+        missing = [model for model in models.configured(settings) if full_name(model) not in names]
+        if missing and (pull := pulls.running()):
+            raise Warn(str(pull))
+        if settings.ollama_model in missing:
             raise Warn(
                 f"Ollama at {settings.ollama_name} does not have the model {settings.ollama_model}: "
                 f"pull it, or set OLLAMA_MODEL to one of {', '.join(sorted(names)) or 'none'}"
             )
+        if missing:
+            raise Warn(f"Ollama at {settings.ollama_name} does not have {', '.join(missing)} of OLLAMA_MODELS: pull it")
         return f"{settings.ollama_model} at {settings.ollama_name}"
 
     return (Check("model", look_at_model),)
@@ -66,5 +79,11 @@ def _at_once(settings: Settings) -> Mapping[str, int]:
 
 
 translation = Workload(
-    name="translation", blueprint=_blueprint, api=_api, checks=_checks, commands=_commands, at_once=_at_once
+    name="translation",
+    blueprint=_blueprint,
+    api=_api,
+    checks=_checks,
+    commands=_commands,
+    at_once=_at_once,
+    prepare=_prepare,
 )

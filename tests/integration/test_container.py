@@ -12,9 +12,11 @@ Start = Callable[..., Tandem]
 
 
 def test_every_program_runs(app: Tandem) -> None:
+    await_true(lambda: app.states()["prepare"] == "EXITED", seconds=20, what="everything is prepared")
     assert app.states() == {
         "events": "RUNNING",
         "monitor": "RUNNING",
+        "prepare": "EXITED",
         "redis": "RUNNING",
         "web": "RUNNING",
         "worker:worker_00": "RUNNING",
@@ -47,7 +49,11 @@ def test_each_process_has_its_own_log_files(start: Start) -> None:
         "worker:worker_02",
     ]
     workers = {f"worker-{number:02}{kind}.log" for number in range(3) for kind in ("", "-error")}
-    assert files == {"supervisord.log", "redis.log", "web.log", "web-error.log", "monitor.log", "events.log"} | workers
+    assert (
+        files
+        == {"supervisord.log", "redis.log", "web.log", "web-error.log", "monitor.log", "events.log", "prepare.log"}
+        | workers
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> F
     monkeypatch.setenv("OLLAMA_URL", "http://127.0.0.1:9")  # discard: nothing listens there
     # Its counts would be the only keys that a refused request leaves.
     monkeypatch.setenv("RATE_LIMIT", "0")
+    monkeypatch.setenv("OLLAMA_MODELS", "*")
     settings.current.cache_clear()
     return create_app()
 

@@ -151,7 +151,7 @@ def test_the_grace_period_of_compose_covers_all_groups_that_stop_one_after_the_o
 def test_a_container_without_redis_needs_one_elsewhere() -> None:
     with pytest.raises(SettingsError, match="PROGRAMS=worker cannot be used: without the program redis, REDIS_URL"):
         read({"PROGRAMS": "worker"})
-    assert read({"PROGRAMS": "worker", "REDIS_URL": "redis://redis"}).started_programs == ("worker",)
+    assert read({"PROGRAMS": "worker", "REDIS_URL": "redis://redis"}).started_programs == ("worker", "prepare")
 
 
 def test_a_container_with_nothing_to_run_is_refused() -> None:
@@ -195,7 +195,19 @@ def test_sizes_are_shown_as_they_are_written() -> None:
 
 
 def test_no_embedded_redis_is_started_beside_another_one() -> None:
-    assert read({"REDIS_URL": "redis://redis"}).started_programs == ("web", "worker", "monitor", "events")
+    assert read({"REDIS_URL": "redis://redis"}).started_programs == (
+        "web",
+        "worker",
+        "monitor",
+        "events",
+        "prepare",
+    )
+
+
+def test_what_is_prepared_is_prepared_beside_those_who_handle_messages() -> None:
+    assert "prepare" in read({"QUEUE_TRANSPORT": "sync"}).started_programs
+    assert "prepare" not in read({"PROGRAMS": "redis,web"}).started_programs
+    assert "prepare" not in read({"PROGRAMS": "redis,monitor", "QUEUE_TRANSPORT": "sync"}).started_programs
 
 
 def test_settings_cannot_be_changed() -> None:

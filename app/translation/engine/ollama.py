@@ -18,6 +18,7 @@ import httpx
 from app.queueing.errors import ExpectedError, PermanentError
 from app.settings import without_credentials
 from app.translation.documents.cuts import tokens
+from app.translation.engine.pull import Layers, Pull
 
 CONNECT_TIMEOUT = 5.0
 WRITE_TIMEOUT = 30.0
@@ -31,6 +32,8 @@ ANSWER_MIN_TOKENS = 256
 _TRY_AGAIN_STATUS = {429, 502, 503, 504}
 # The kinds of 500 that a new try can mend: the process behind the model died or did not come up in time.
 _CRASHED = re.compile(r"terminated|unexpectedly stopped|timed out waiting|runner|server process", re.IGNORECASE)
+# What Ollama says when there is no such model to be pulled.
+_NO_SUCH_MODEL = re.compile(r"file does not exist|invalid model name", re.IGNORECASE)
 # The first answer is the likeliest one; one that has to be asked for again should differ.
 WARMER_BY = 0.3
 
@@ -99,6 +102,7 @@ class Ollama:
     def __init__(self, url: str, *, timeout: float, num_ctx: int, transport: httpx.BaseTransport | None = None) -> None:
         self._name = without_credentials(url)
         self.num_ctx = num_ctx
+        self._timeout = timeout
         # The first byte comes after waiting for a place, loading the model and reading the prompt. Each call has a
         # connection of its own, because that is closed to end the call.
         self._http = httpx.Client(
@@ -122,12 +126,7 @@ class Ollama:
             "think": False,
             "truncate": False,
             "shift": False,
-            "options": {
-                "num_ctx": self.num_ctx,
-                "num_predict": answer_limit(messages[-1]["content"]),
-                "temperature": WARMER_BY * again,
-                "seed": 1 + again,
-            },
+            "options": self._options(answer_limit(messages[-1]["content"]), again),
         }
         call = call or Call()
         try:
@@ -135,9 +134,7 @@ class Ollama:
         except httpx.HTTPError as error:
             if call.was_cut:
                 raise Cut from error
-            if isinstance(error, httpx.TimeoutException):
-                raise OllamaError(f"Ollama at {self._name} was silent for too long ({type(error).__name__})") from error
-            raise OllamaError(f"Ollama at {self._name} cannot be reached or hung up: {error}") from error
+            raise self._away(error) from error
         except BadAnswer as error:
             # A connection that is closed from our side can look like an answer's end.
             if call.was_cut:
@@ -152,6 +149,45 @@ class Ollama:
                 pieces.append(piece)
                 call.characters += len(piece)
             return "".join(pieces)
+
+    def load(self, model: str) -> None:
+        """Returns when the model is in memory as `chat` wants it. Raises OllamaError."""
+        body = {"model": model, "messages": [], "stream": False, "options": self._options(ANSWER_MIN_TOKENS)}
+        try:
+            _raise_for_status(self._http.post("/api/chat", json=body))
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+
+    def pull(self, model: str) -> Iterator[Pull]:
+        """Has the server fetch a model, and tells how far it is until it is there. A new try goes on where it was.
+
+        Raises OllamaError, also when nothing comes any more, and OllamaRefused.
+        """
+        layers = Layers(model)
+        try:
+            with self._http.stream("POST", "/api/pull", json={"model": model, "stream": True}) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _pull_error(response.text)
+                for line in _until_success(_lines(response)):
+                    yield layers.add(line)
+                    if layers.unchanged_seconds > self._timeout:
+                        raise OllamaError(f"the pull of {model} has stalled at {layers.pull.percent} %")
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+
+    def _options(self, num_predict: int, again: int = 0) -> dict[str, float]:
+        return {
+            "num_ctx": self.num_ctx,
+            "num_predict": num_predict,
+            "temperature": WARMER_BY * again,
+            "seed": 1 + again,
+        }
+
+    def _away(self, error: httpx.HTTPError) -> OllamaError:
+        if isinstance(error, httpx.TimeoutException):
+            return OllamaError(f"Ollama at {self._name} was silent for too long ({type(error).__name__})")
+        return OllamaError(f"Ollama at {self._name} cannot be reached or hung up: {error}")
 
     def models(self) -> set[str]:
         """The names of the models that the server has, tag included. Raises OllamaError."""
@@ -236,3 +272,19 @@ def _contents(lines: Iterator[dict[str, Any]]) -> Iterator[str]:
                 raise BadAnswer(TRUNCATED, "the answer was cut because it grew over the limit of tokens or context")
             raise BadAnswer(UNFINISHED, f"the model ended with the reason {line.get('done_reason')!r}")
     raise BadAnswer(UNFINISHED, "the answer ended in the middle")
+
+
+def _until_success(lines: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines of a pull. Raises unless they end with the one that says that the model is there."""
+    for line in lines:
+        if "error" in line:
+            raise _pull_error(json.dumps(line))
+        yield line
+        if line.get("status") == "success":
+            return
+    raise OllamaError("the pull ended in the middle")
+
+
+def _pull_error(body: str) -> OllamaError:
+    reason = _error_text(body)
+    return (OllamaRefused if _NO_SUCH_MODEL.search(reason) else OllamaError)(f"the pull broke off: {reason}")
