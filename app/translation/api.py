@@ -186,8 +186,8 @@ def _events() -> Json:
             404: _GONE,
             503: problem(503, "500 readers of events are connected to this process, …", headers=_WAIT),
         },
-        description="Each event is called `progress`, the last one `end`; its `id` is the version of what changed, and its "
-        "`data` the JSON of a TranslationState. A comment comes every 15 seconds.",
+        description="Each event is called `progress`, the last one `end`; its `id` is the version of what changed, and "
+        "its `data` the JSON of a TranslationState. A comment comes every 15 seconds.",
         tag="translations",
         parameters=[seen],
     )
