@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import dramatiq
 import pytest
 import redis
 from fakeredis import FakeRedis, FakeServer
@@ -12,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import settings
+from app.queueing import broker
 from tests.unit.engine import Clock, new_redis
 
 
@@ -56,7 +58,23 @@ def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> F
     monkeypatch.setenv("RATE_LIMIT", "0")
     monkeypatch.setenv("OLLAMA_MODELS", "*")
     settings.current.cache_clear()
-    return create_app()
+    made = create_app()
+    _take_all_actors()
+    return made
+
+
+def _take_all_actors() -> None:
+    """Actors belong to the broker of the test that imported them first, and there is one for each set of settings."""
+    from app.translation.actors import translate
+    from app.translation.callbacks import call_back
+    from app.webhooks import deliver
+
+    installed = broker.install(settings.current())
+    dramatiq.set_broker(installed)
+    for actor in (translate, call_back, deliver):
+        actor.broker = installed
+        installed.declare_queue(actor.queue_name)
+        installed.declare_actor(actor)
 
 
 @pytest.fixture
