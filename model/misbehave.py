@@ -4,6 +4,7 @@ Each one is chosen by the model's name, ``apertium-<name>``, or for all calls by
 are Ollama's own, because clients decide by them what is worth another try.
 """
 
+import codecs
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -33,7 +34,8 @@ def content(kind: Misbehaviour | None, text: str, translate: Callable[[], str]) 
     if kind is Misbehaviour.ECHO:
         return text
     if kind is Misbehaviour.FIXED_LATENCY:
-        return text.upper()
+        # No translation, but nothing that a client could take for the text itself.
+        return codecs.encode(text, "rot13")
     return altered(kind, translate())
 
 

@@ -118,6 +118,7 @@ def test_an_answer_that_is_no_translation_is_named(source: str, answer: str, kin
         ("Han er i Oslo i dag.", "Han er i Oslo i dag.", "nb"),
         ("😀 !!!", "😀 !!!", "es"),
         ("Yes.", "Ja, natürlich, das ist selbstverständlich so.", "de"),
+        (" ", "", "es"),
         ("OFF", "○", "ga"),
         ("Internationalisation", "i18n", "de"),
         ("The red house is very beautiful today, and we have two cats.", "红房子今天很漂亮,我们有两只猫。", "zh"),

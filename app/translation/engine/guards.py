@@ -40,7 +40,7 @@ _ANY_WEIGHTED = re.compile(f"[{EDGELESS}]")
 
 def find_problem(source: str, answer: str, *, target: str) -> Problem | None:
     """What is wrong with an answer that was cleaned, if anything is; `target` is an ISO 639-1 code."""
-    if not answer.strip() or (not _letters(answer) and len(_letters(source)) > A_SIGN_FOR):
+    if (source.strip() and not answer.strip()) or (not _letters(answer) and len(_letters(source)) > A_SIGN_FOR):
         return Problem("empty", "The model gave an empty answer.", "source")
     if _is_echo(source, answer, target):
         return Problem("echo", "The model gave the text back without translating it.", "answer")

@@ -1,0 +1,87 @@
+"""What users see of a model that misbehaves: the table in docs/translating.md, row by row, on real containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testcontainers.core.network import Network
+
+from model.kinds import Misbehaviour
+from tests.integration.conftest import running
+from tests.integration.tandem import Model, Tandem
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "translating.md"
+_ROW = re.compile(r"\| `([\w-]+)` \|[^|]*\| (\d+) \| (\w+)(?:, `(\w+)`)? \|([^|]*)\|")
+ROWS = {kind: row for kind, *row in _ROW.findall(DOCUMENT.read_text(encoding="utf-8"))}
+SECONDS = 240
+
+
+def letter(kind: str) -> list[str]:
+    """Two paragraphs which no other misbehaviour's model is asked for."""
+    number = list(Misbehaviour).index(Misbehaviour(kind)) + 100
+    return [
+        f"Good morning, {{name}}! The red house number {number} is very beautiful today, and we have two cats in it.",
+        f"Yesterday I read {number} pages of a good book about the sea, and then I went to the old city with them.",
+    ]
+
+
+@pytest.fixture(scope="module")
+def own_model(network: Network) -> Iterator[Model]:
+    """A model whose calls are this module's alone."""
+    model = Model(network, alias="bad-model", MODEL_DELAY="1", MODEL_FAILURES="1")
+    running.append(model)
+    yield model.start()
+    running.remove(model)
+    model.remove()
+
+
+@pytest.fixture(scope="module")
+def ended(network: Network, own_model: Model) -> Iterator[dict[str, dict[str, Any]]]:
+    """One translation by each model, when all have ended; they run side by side."""
+    settings = {
+        "OLLAMA_URL": "http://bad-model:11434",
+        "OLLAMA_MODELS": "*",
+        "OLLAMA_TIMEOUT": "10",
+        "RETRY_DELAY": "100",
+    }
+    tandem = Tandem(network, settings)
+    running.append(tandem)
+    tandem.start().await_healthy()
+    ids = {
+        str(kind): tandem.translate("\n\n".join(letter(kind)), source="en", model=f"apertium-{kind}")["id"]
+        for kind in Misbehaviour
+    }
+    yield {kind: tandem.ended(id_, seconds=SECONDS) for kind, id_ in ids.items()}
+    running.remove(tandem)
+    tandem.remove()
+
+
+def test_the_table_has_every_misbehaviour() -> None:
+    assert set(ROWS) == set(Misbehaviour)
+
+
+@pytest.mark.parametrize("kind", list(Misbehaviour))
+def test_what_users_see_is_what_the_table_says(kind: str, ended: dict[str, dict[str, Any]], own_model: Model) -> None:
+    calls, status, problem, sentence = ROWS[kind]
+    seen = ended[kind]
+
+    assert seen["status"] == status, seen
+    assert {found["kind"] for found in seen["problems"]} == ({problem} if problem else set())
+    told = seen["error"] or " ".join(found["detail"] for found in seen["problems"])
+    assert all(piece in told for piece in sentence.strip().split("…"))
+    first = letter(kind)[0].replace("{name}", "⟦1⟧")
+    assert own_model.calls()["texts"].get(first, 0) == int(calls)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in ROWS.items() if row[1] == "done" and kind != "fixed-latency"])
+def test_what_is_done_has_every_paragraph_and_every_placeholder(kind: str, ended: dict[str, dict[str, Any]]) -> None:
+    paragraphs = ended[kind]["translation"].split("\n\n")
+
+    assert len(paragraphs) == 2
+    assert "{name}" in paragraphs[0]
+    assert ("ciudad" in paragraphs[1]) == (kind != "echo")
+    assert not {"think", "Note", "Here is", '"'} & set(re.findall(r"think|Note|Here is|\"", "".join(paragraphs)))
