@@ -17,7 +17,7 @@ from tests.integration.tandem import Model, Tandem
 DOCUMENT = Path(__file__).parents[2] / "docs" / "translating.md"
 _ROW = re.compile(r"\| `([\w-]+)` \|[^|]*\| (\d+) \| (\w+)(?:, `(\w+)`)? \|([^|]*)\|")
 ROWS = {kind: row for kind, *row in _ROW.findall(DOCUMENT.read_text(encoding="utf-8"))}
-SECONDS = 240
+SECONDS = 300
 
 
 def letter(kind: str) -> list[str]:
@@ -45,7 +45,7 @@ def ended(network: Network, own_model: Model) -> Iterator[dict[str, dict[str, An
     settings = {
         "OLLAMA_URL": "http://bad-model:11434",
         "OLLAMA_MODELS": "*",
-        "OLLAMA_TIMEOUT": "10",
+        "OLLAMA_TIMEOUT": "15",
         "RETRY_DELAY": "100",
     }
     tandem = Tandem(network, settings)
