@@ -50,14 +50,17 @@ def ended(network: Network, own_model: Model) -> Iterator[dict[str, dict[str, An
     }
     tandem = Tandem(network, settings)
     running.append(tandem)
-    tandem.start().await_healthy()
-    ids = {
-        str(kind): tandem.translate("\n\n".join(letter(kind)), source="en", model=f"apertium-{kind}")["id"]
-        for kind in Misbehaviour
-    }
-    yield {kind: tandem.ended(id_, seconds=SECONDS) for kind, id_ in ids.items()}
-    running.remove(tandem)
-    tandem.remove()
+    try:
+        tandem.start().await_healthy()
+        ids = {str(kind): asked(tandem, kind) for kind in Misbehaviour}
+        yield {kind: tandem.ended(id_, seconds=SECONDS) for kind, id_ in ids.items()}
+    finally:
+        running.remove(tandem)
+        tandem.remove()
+
+
+def asked(tandem: Tandem, kind: str) -> str:
+    return str(tandem.translate("\n\n".join(letter(kind)), source="en", model=f"apertium-{kind}")["id"])
 
 
 def test_the_table_has_every_misbehaviour() -> None:
