@@ -68,6 +68,32 @@ class TranslationAnswer(TranslationSummary):
     problems: list[PartProblem]
 
 
+class ModelInfo(_Answer):
+    """A model that a request may name."""
+
+    name: str
+    available: bool = Field(description="whether Ollama has it")
+    default: bool
+
+
+class ModelPull(_Answer):
+    """How far the pull of a model is, in bytes of the part that is being fetched."""
+
+    model: str
+    status: str
+    completed: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+
+class Models(_Answer):
+    """What a request may name."""
+
+    default: str
+    models: list[ModelInfo]
+    languages: dict[str, str] = Field(description="names of languages by their codes")
+    pull: ModelPull | None = Field(description="the pull under way, if there is one")
+
+
 class TranslationList(_Answer):
     """A page of translations, the newest first."""
 

@@ -17,10 +17,11 @@ from app.api.description import (
     problem,
     schema,
 )
-from app.settings import Settings
-from app.translation.answers import TranslationAnswer, TranslationList, TranslationState
+from app.settings import ANY_MODEL, Settings
+from app.translation.answers import Models, TranslationAnswer, TranslationList, TranslationState
 from app.translation.languages import LANGUAGES
 from app.translation.listing import DEFAULT_LIMIT, LARGEST_LIMIT
+from app.translation.models import configured
 from app.translation.request import MAX_TERM, MAX_TERMS, TranslationRequest
 
 _ID = "ae577c8a-6f0d-4c2b-9a51-0f3d5f9f6f0e"
@@ -76,6 +77,7 @@ _EVENT: Json = {
     },
     "required": ["id", "event", "data"],
 }
+_NULL: Json = {"type": "null"}
 _GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
 
 
@@ -86,8 +88,9 @@ def describe(settings: Settings) -> Api:
             "/translations": {"post": _create(), "get": _list()},
             "/translations/{id}": {"parameters": [_THIS], "get": _show(), "delete": _cancel()},
             "/translations/{id}/events": {"parameters": [_THIS], "get": _events()},
+            "/models": {"get": _models()},
         },
-        models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState),
+        models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState, Models),
         tags={"translations": "Texts that workers translate."},
         schemas={"TranslationRequest": _bounds(settings)},
     )
@@ -101,12 +104,28 @@ def _bounds(settings: Settings) -> Json:
         "properties": {
             "text": {"minLength": 1, "maxLength": settings.translation_max_chars, "pattern": r"\S"},
             "target": language,
-            "source": {"anyOf": [language, {"type": "null"}]},
-            "model": {"description": f"{settings.ollama_model} when left out"},
+            "source": {"anyOf": [language, _NULL], "description": "found out when left out"},
+            "model": {
+                "anyOf": [_model_names(settings), _NULL],
+                "description": f"{settings.ollama_model} when left out",
+            },
+            "callback_url": _callback_url(settings),
             "glossary": {"maxProperties": MAX_TERMS, "propertyNames": term, "additionalProperties": term},
         },
         "examples": [{"text": "Good morning.", "source": "en", "target": "es"}],
     }
+
+
+def _model_names(settings: Settings) -> Json:
+    any_other = ANY_MODEL in settings.ollama_models
+    return {"type": "string"} | ({} if any_other else {"enum": list(configured(settings))})
+
+
+def _callback_url(settings: Settings) -> Json:
+    if settings.callback_secret is None:
+        return {"anyOf": [_NULL], "description": "not taken here: CALLBACK_SECRET is not set"}
+    url = {"type": "string", "format": "uri", "pattern": "^https?://"}
+    return {"anyOf": [url, _NULL], "description": "gets a signed POST of the translation when it has ended"}
 
 
 def _create() -> Json:
@@ -190,6 +209,21 @@ def _events() -> Json:
         "its `data` the JSON of a TranslationState. A comment comes every 15 seconds.",
         tag="translations",
         parameters=[seen],
+    )
+
+
+def _models() -> Json:
+    example = {
+        "default": "apertium",
+        "models": [{"name": "apertium", "available": True, "default": True}],
+        "languages": {"en": "English", "es": "Spanish"},
+        "pull": None,
+    }
+    return operation(
+        "listModels",
+        "Look at the models and languages that a request may name",
+        {200: answer("All of them.", Models, example=example)},
+        tag="translations",
     )
 
 

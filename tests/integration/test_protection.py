@@ -58,7 +58,7 @@ def test_a_client_has_one_limit_over_all_web_processes(tandem: Tandem) -> None:
 
 
 def test_clients_that_dribble_hold_no_thread_for_long(start: Callable[..., Tandem]) -> None:
-    tandem = start(WEB_WORKERS="1", WEB_THREADS="2").await_healthy()
+    tandem = start(WEB_WORKERS="1", WEB_THREADS="3").await_healthy()
     with ThreadPoolExecutor(3) as pool:
         bodies = [pool.submit(dribble, tandem, HEAD + b"Content-Length: 10000\r\n\r\n") for _ in range(2)]
         heads = pool.submit(dribble, tandem, b"GET /healthz HTTP/1.1\r\nX-Slow: ")

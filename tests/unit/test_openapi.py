@@ -16,7 +16,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
-from app.translation.answers import TranslationAnswer, TranslationList, TranslationState
+from app.translation.answers import Models, TranslationAnswer, TranslationList, TranslationState
 from app.web.health import Alive, Readiness
 from tests.unit.test_protection import TOKEN, Start, start
 from tests.unit.test_translations_api import GOOD
@@ -93,6 +93,7 @@ def test_the_answers_have_the_shapes_that_it_promises(client: FlaskClient) -> No
         (TranslationAnswer, gone),
         (TranslationState, state),
         (TranslationList, client.get("/translations").get_json()),
+        (Models, client.get("/models").get_json()),
         (Alive, client.get("/healthz").get_json()),
         (Readiness, client.get("/readyz").get_json()),
     ]
