@@ -62,6 +62,33 @@ def receiver(network: Network) -> Iterator[Receiver]:
     receiver.remove()
 
 
+@pytest.fixture
+def new_model(network: Network) -> Iterator[Callable[..., Model]]:
+    """Makes a model's container of the test's own, known by the alias given; the test starts it."""
+    own: list[Model] = []
+
+    def make(alias: str, **environment: str) -> Model:
+        model = Model(network, alias=alias, **environment)
+        own.append(model)
+        running.append(model)
+        return model
+
+    yield make
+    for model in own:
+        running.remove(model)
+        model.remove()
+
+
+@pytest.fixture
+def late_receiver(network: Network) -> Iterator[Receiver]:
+    """One that does not run until the test starts it."""
+    receiver = Receiver(network, alias="late-receiver")
+    running.append(receiver)
+    yield receiver
+    running.remove(receiver)
+    receiver.remove()
+
+
 @pytest.fixture(scope="session")
 def app(network: Network, model: Model) -> Iterator[Tandem]:
     """The container as it comes, for tests that leave it as they found it."""

@@ -223,13 +223,13 @@ class Model:
 
 
 class Receiver:
-    """Takes alerts as ALERT_WEBHOOK_URL's receiver does, in a container of the image under test."""
+    """Takes alerts and callbacks, in a container of the image under test. On the path /busy it answers 503 at first."""
 
     started = False
     url = "http://receiver:8080/hook"
 
-    def __init__(self, network: Network) -> None:
-        container = DockerContainer(IMAGE).with_network(network).with_network_aliases("receiver")
+    def __init__(self, network: Network, alias: str = "receiver") -> None:
+        container = DockerContainer(IMAGE).with_network(network).with_network_aliases(alias)
         container.with_command(["python", "-uc", _RECEIVER])
         self._container = locked_down(container, "receiver")
 
@@ -239,9 +239,14 @@ class Receiver:
         self.started = True
         return self
 
+    def posts(self) -> list[tuple[dict[str, str], bytes]]:
+        """Headers (names in lower case) and body of each post, in order."""
+        lines = [json.loads(line) for line in self.logs().splitlines()]
+        return [(line["headers"], line["body"].encode()) for line in lines]
+
     def calls(self) -> list[dict[str, Any]]:
         """What was posted, in order."""
-        return [json.loads(line) for line in self.logs().splitlines()]
+        return [json.loads(body) for _, body in self.posts()]
 
     def logs(self) -> str:
         """One line of JSON for each call."""
@@ -253,12 +258,17 @@ class Receiver:
 
 
 _RECEIVER = """
+import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+seen = set()
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
-        print(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.send_response(204)
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        print(json.dumps({"headers": {name.lower(): value for name, value in self.headers.items()}, "body": body}))
+        self.send_response(503 if self.path == "/busy" and self.path not in seen else 204)
+        seen.add(self.path)
         self.end_headers()
 
 ThreadingHTTPServer(("", 8080), Handler).serve_forever()
