@@ -189,7 +189,8 @@ def latencies(tandem: Tandem, times: int = 200) -> list[float]:
     taken = []
     for _ in range(times):
         begun = time.perf_counter()
-        assert tandem.request("GET", "/healthz").status_code == 200
+        with connect(tandem, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as connection:
+            assert heard_by(connection).startswith(b"HTTP/1.1 200 ")
         taken.append((time.perf_counter() - begun) * 1000)
     return sorted(taken)
 
@@ -224,7 +225,7 @@ def test_idle_readers_hold_no_thread_and_all_hear_the_change(two: Tandem) -> Non
         report = f"/healthz alone {told(alone)}; with {READERS} readers {told(taken)}; threads {threads}"
         print(report)
         # Readers that held the threads would let nobody else in at all. Other tests keep the machine busy meanwhile.
-        assert statistics.median(taken) < max(100, 3 * statistics.median(alone)), report
+        assert statistics.median(taken) < 100, report
         # The main thread, all that may answer requests, and the hub.
         assert max(threads) <= 1 + WEB_THREADS + 1, report
         assert sum(entries(two, "fd")) >= sum(files) + READERS
