@@ -11,10 +11,16 @@ import redis
 from fakeredis import FakeRedis, FakeServer
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from app import settings
 from app.queueing import broker
 from tests.unit.engine import Clock, new_redis
+
+# How long an example takes says something about the machine only.
+hypothesis_settings.register_profile("tandem", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("tandem")
 
 
 @pytest.fixture(scope="session")
