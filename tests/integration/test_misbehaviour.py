@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +40,30 @@ def own_model(network: Network) -> Iterator[Model]:
     model.remove()
 
 
-@pytest.fixture(scope="module")
-def ended(network: Network, own_model: Model) -> Iterator[dict[str, dict[str, Any]]]:
+@contextmanager
+def translated(network: Network, kinds: Sequence[Misbehaviour], timeout: str) -> Iterator[dict[str, dict[str, Any]]]:
     """One translation by each model, when all have ended; they run side by side."""
-    settings = {
-        "OLLAMA_URL": "http://bad-model:11434",
-        "OLLAMA_MODELS": "*",
-        "OLLAMA_TIMEOUT": "15",
-        "RETRY_DELAY": "100",
-    }
-    tandem = Tandem(network, settings)
+    settings = {"OLLAMA_URL": "http://bad-model:11434", "OLLAMA_MODELS": "*", "OLLAMA_TIMEOUT": timeout}
+    tandem = Tandem(network, settings | {"RETRY_DELAY": "100"})
     running.append(tandem)
     try:
         tandem.start().await_healthy()
-        ids = {str(kind): asked(tandem, kind) for kind in Misbehaviour}
+        ids = {str(kind): asked(tandem, kind) for kind in kinds}
         yield {kind: tandem.ended(id_, seconds=SECONDS) for kind, id_ in ids.items()}
     finally:
         running.remove(tandem)
         tandem.remove()
+
+
+@pytest.fixture(scope="module")
+def ended(network: Network, own_model: Model) -> Iterator[dict[str, dict[str, Any]]]:
+    """What became of each model's translation. The one that stalls waits for its timeouts and has a short one."""
+    others = [kind for kind in Misbehaviour if kind is not Misbehaviour.STALL]
+    with (
+        translated(network, others, timeout="60") as by_others,
+        translated(network, [Misbehaviour.STALL], timeout="3") as by_stall,
+    ):
+        yield by_others | by_stall
 
 
 def asked(tandem: Tandem, kind: str) -> str:
