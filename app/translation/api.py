@@ -19,6 +19,7 @@ from app.api.description import (
 )
 from app.settings import ANY_MODEL, Settings
 from app.translation.answers import Models, TranslationAnswer, TranslationList, TranslationState
+from app.translation.files import FORM_FIELDS, TYPES
 from app.translation.languages import LANGUAGES
 from app.translation.listing import DEFAULT_LIMIT, LARGEST_LIMIT
 from app.translation.models import configured
@@ -78,6 +79,17 @@ _EVENT: Json = {
     "required": ["id", "event", "data"],
 }
 _NULL: Json = {"type": "null"}
+_TEXT: Json = {"type": "string"}
+_FORM: Json = {
+    "type": "object",
+    "required": ["file", "target"],
+    "properties": {
+        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        **dict.fromkeys(FORM_FIELDS, _TEXT),
+        "glossary": _TEXT | {"description": "a JSON object", "contentMediaType": "application/json"},
+    },
+    "additionalProperties": False,
+}
 _GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
 
 
@@ -89,6 +101,8 @@ def describe(settings: Settings) -> Api:
             "/translations/{id}": {"parameters": [_THIS], "get": _show(), "delete": _cancel()},
             "/translations/{id}/events": {"parameters": [_THIS], "get": _events()},
             "/models": {"get": _models()},
+            "/translations/{id}/source": {"parameters": [_THIS], "get": _source()},
+            "/translations/{id}/result": {"parameters": [_THIS], "get": _result()},
         },
         models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState, Models),
         tags={"translations": "Texts that workers translate."},
@@ -129,7 +143,8 @@ def _callback_url(settings: Settings) -> Json:
 
 
 def _create() -> Json:
-    body = {"required": True, "content": {"application/json": media(schema(TranslationRequest))}}
+    content = {"application/json": media(schema(TranslationRequest)), "multipart/form-data": media(_FORM)}
+    body = {"required": True, "content": content}
     return operation(
         "createTranslation",
         "Ask for a translation",
@@ -139,11 +154,12 @@ def _create() -> Json:
             400: problem(400, "the body is not valid JSON: send an object with text and target"),
             408: problem(408, "the body came too slowly: send it faster"),
             413: problem(413, "text has 1,000,001 characters: at most 1,000,000 are allowed"),
-            415: problem(415, "the content type must be application/json"),
+            415: problem(415, "the content type must be application/json, or multipart/form-data with a file"),
             422: problem(422, "target 'xx' is not a known language: give one of af, ar, …"),
             429: problem(429, "10,000 messages wait in translations already: try again later", headers=_WAIT),
         },
-        description="It is kept and translated, whatever happens to the process that answered.",
+        description="It is kept and translated, whatever happens to the process that answered. A file is sent as a "
+        "form with the same fields; its format is known from its name, its content type or the field `format`.",
         tag="translations",
         parameters=[_KEY],
         body=body,
@@ -225,6 +241,36 @@ def _models() -> Json:
         {200: answer("All of them.", Models, example=example)},
         tag="translations",
     )
+
+
+def _source() -> Json:
+    return operation(
+        "readSource",
+        "Get the source as a file",
+        {200: _file("The file as it was sent, or the text as one.", "guide.md"), 404: _GONE},
+        tag="translations",
+    )
+
+
+def _result() -> Json:
+    return operation(
+        "readResult",
+        "Get the translation as a file",
+        {
+            200: _file("A file of the same kind, with the language in its name.", "guide.es.md"),
+            404: _GONE,
+            409: problem(409, "the translation is not done yet: it is running"),
+            410: problem(410, "there is no result and there will be none: the translation is failed"),
+        },
+        tag="translations",
+    )
+
+
+def _file(sentence: str, name: str) -> Json:
+    """A download of any format."""
+    saved_as = header("The file's name.", {"type": "string"}, example=f'attachment; filename="{name}"')
+    content = {type_: media({"type": "string"} if format != "json" else {}) for format, type_ in TYPES.items()}
+    return {"description": sentence, "headers": {"Content-Disposition": saved_as}, "content": content}
 
 
 def _cancel() -> Json:

@@ -10,19 +10,32 @@ from werkzeug.exceptions import TooManyRequests
 from app.api.access import open_to_all
 from app.queueing.submission import QueueFull
 from app.settings import Settings
-from app.translation import actors, events, listing
-from app.translation.detection import Unsure
+from app.translation import actors, downloads, events, files, listing
 from app.translation.languages import LANGUAGES
-from app.translation.request import NotAllowed, NotJson, TooLong, parse
-from app.translation.submit import BadKey, OtherRequest, check_key, submit
+from app.translation.request import NotAllowed, NotJson, TooLong, TranslationRequest, parse
+from app.translation.submit import BadKey, check_key, submit
 
 # The longest form of a character in JSON is a pair of \uXXXX escapes.
 BYTES_PER_CHARACTER = 12
+# In a file it is UTF-8's or UTF-16's.
+BYTES_PER_CHARACTER_IN_FILE = 4
 BODY_OVERHEAD = 65_536
 
-_STATUS = {NotJson: 400, BadKey: 400, TooLong: 413, NotAllowed: 422, OtherRequest: 422, Unsure: 422}
+_STATUS = {NotJson: 400, BadKey: 400, TooLong: 413}
 # A full queue of translations empties slowly.
 RETRY_AFTER_SECONDS = 10
+
+
+def _asked(max_chars: int) -> tuple[TranslationRequest, str | None]:
+    """What the body asks for, and the name of the file in it. Raises NotAllowed."""
+    if request.mimetype == "application/json":
+        return parse(_body(max_chars), max_chars=max_chars), None
+    if request.mimetype != "multipart/form-data":
+        abort(415, "the content type must be application/json, or multipart/form-data with a file")
+    request.max_content_length = max_chars * BYTES_PER_CHARACTER_IN_FILE + files.MAX_FIELD_BYTES + BODY_OVERHEAD
+    request.max_form_memory_size = files.MAX_FIELD_BYTES
+    request.max_form_parts = files.MAX_PARTS
+    return files.read_form(request.form, request.files, max_chars=max_chars)
 
 
 def _body(max_chars: int) -> bytes:
@@ -38,7 +51,7 @@ def _body(max_chars: int) -> bytes:
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
-    """POST and GET /translations, GET and DELETE /translations/<id>, and the page at /."""
+    """POST and GET /translations; GET and DELETE of one, its events and files; and the page at /."""
     routes = Blueprint(
         "translation",
         __name__,
@@ -49,14 +62,12 @@ def make_blueprint(settings: Settings) -> Blueprint:
 
     @routes.post("/translations")
     def create() -> tuple[Response, int, dict[str, str]]:
-        if request.mimetype != "application/json":
-            abort(415, "the content type must be application/json")
         try:
             key = check_key(request.headers.get("Idempotency-Key"))
-            asked = parse(_body(settings.translation_max_chars), max_chars=settings.translation_max_chars)
-            translation = submit(asked, settings, idempotency_key=key)
+            asked, file_name = _asked(settings.translation_max_chars)
+            translation = submit(asked, settings, file_name=file_name, idempotency_key=key)
         except NotAllowed as error:
-            abort(_STATUS[type(error)], str(error))
+            abort(_STATUS.get(type(error), 422), str(error))
         except QueueFull as error:
             raise TooManyRequests(str(error), retry_after=RETRY_AFTER_SECONDS) from error
         location = url_for("translation.show", translation_id=translation.id)
@@ -81,5 +92,6 @@ def make_blueprint(settings: Settings) -> Blueprint:
             limit=settings.translation_max_chars,
         )
 
+    downloads.register(routes)
     listing.register(routes)
     return routes

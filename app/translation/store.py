@@ -23,7 +23,7 @@ import redis
 
 from app.queueing.along import ENQUEUE, Along
 from app.queueing.submission import Record
-from app.translation.request import TranslationRequest
+from app.translation.request import Format, TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -84,7 +84,7 @@ class Translation:
 
     id: str
     text: str
-    format: str
+    format: Format
     source: str | None
     target: str
     model: str

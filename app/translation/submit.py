@@ -8,7 +8,7 @@ import re
 from app.queueing.broker import installed
 from app.queueing.submission import Once
 from app.settings import Settings
-from app.translation import actors, callbacks, models
+from app.translation import actors, callbacks, documents, models
 from app.translation.detection import detect
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed, NotJson, TranslationRequest
@@ -36,19 +36,26 @@ def check_key(text: str | None) -> str | None:
     return text
 
 
-def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: str | None = None) -> Translation:
+def submit(
+    asked: TranslationRequest,
+    settings: Settings,
+    *,
+    file_name: str | None = None,
+    idempotency_key: str | None = None,
+) -> Translation:
     """The queued translation; with a key that was used before, the one of then, as it is now.
 
     Without a source the text's language is found out. Record and message are stored together or not at all. Raises
-    NotAllowed (Unsure of the language, or OtherRequest), QueueFull, redis.RedisError and
+    NotAllowed (Unreadable, Unsure of the language, or OtherRequest), QueueFull, redis.RedisError and
     dramatiq's BrokerConnectionError; nothing is queued then.
     """
     model = models.choose(asked.model, settings)
     callbacks.check(asked.callback_url, settings)
     store, broker = actors.store(), installed()
-    source = asked.source or _detected(asked)
-    translation = store.create(asked, model=model, source=source, detected=asked.source is None)
-    once = _once(asked, translation.id, idempotency_key)
+    words = documents.words(asked.text, asked.format)
+    source = asked.source or _detected(words, asked.target)
+    translation = store.create(asked, model=model, source=source, detected=asked.source is None, file_name=file_name)
+    once = _once(asked, file_name, translation.id, idempotency_key)
     message = actors.translate.message(translation.id)
     while True:
         known = broker.submit(message, store.record(translation), once=once, most_waiting=settings.queue_limit)
@@ -63,17 +70,17 @@ def submit(asked: TranslationRequest, settings: Settings, *, idempotency_key: st
         broker.client.register_script(_FORGET)(keys=[once.key], args=[known])
 
 
-def _detected(asked: TranslationRequest) -> str:
-    code = detect(asked.text)
-    if code == asked.target:
+def _detected(words: str, target: str) -> str:
+    code = detect(words)
+    if code == target:
         found = f"the text seems to be in {LANGUAGES[code]} ({code}) already"
         raise NotAllowed(f"{found}: give another target, or source if this is wrong")
     return code
 
 
-def _once(asked: TranslationRequest, id_: str, key: str | None) -> Once | None:
+def _once(asked: TranslationRequest, file_name: str | None, id_: str, key: str | None) -> Once | None:
     if key is None:
         return None
-    fingerprint = hashlib.sha256(asked.model_dump_json().encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{file_name or ''}\n{asked.model_dump_json()}".encode()).hexdigest()
     name = hashlib.sha256(key.encode()).hexdigest()
     return Once(f"tandem:request:{name}", f"{id_} {fingerprint}", KEY_KEPT_SECONDS)

@@ -7,6 +7,8 @@ from importlib import import_module
 from app.translation.documents.chunks import Builder, Document
 
 _BYTE_ORDER_MARK = "\ufeff"
+# In these a text can be wrong.
+_STRICT = ("srt", "json")
 
 
 def read(text: str, format: str, *, budget: int) -> Document:
@@ -20,3 +22,10 @@ def read(text: str, format: str, *, budget: int) -> Document:
     # Imported when such a text is read: a library may come with it.
     import_module(f"{__name__}.{format}").read(body, build)
     return build.document()
+
+
+def words(text: str, format: str) -> str:
+    """What the language of a text can be told from. Raises errors.Unreadable for what is not in its format."""
+    if format not in _STRICT:
+        return text
+    return "\n\n".join(chunk.text for chunk in read(text, format, budget=len(text)).chunks)
