@@ -14,6 +14,7 @@ from app.translation.engine.pull import Pull
 from app.translation.languages import LANGUAGES
 from app.translation.request import NotAllowed
 
+GOOD = {"text": "Good morning.", "source": "en", "target": "es"}
 HALF = Pull("gemma3:4b", "pulling aeda25e63ebd", 1_419_000_000, 3_300_000_000)
 
 
@@ -49,18 +50,11 @@ def test_a_model_that_is_not_offered_is_refused_and_nothing_is_stored(
     from app.web.application import create_app
 
     with create_app().test_client() as narrow:
-        answer = narrow.post(
-            "/translations", json={"text": "Hi.", "source": "en", "target": "es", "model": "gemma3:27b"}
-        )
+        answer = narrow.post("/translations", json=GOOD | {"model": "gemma3:27b"})
         assert answer.status_code == 422
         assert answer.get_json()["detail"].endswith("name one of apertium, gemma3:4b")
         assert redis_client.dbsize() == 0
-        assert (
-            narrow.post(
-                "/translations", json={"text": "Hi.", "source": "en", "target": "es", "model": "gemma3:4b"}
-            ).status_code
-            == 202
-        )
+        assert narrow.post("/translations", json=GOOD | {"model": "gemma3:4b"}).status_code == 202
 
 
 @pytest.mark.usefixtures("client")
