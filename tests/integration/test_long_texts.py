@@ -129,11 +129,11 @@ def test_a_cancelled_translation_ends_the_call_at_the_model(start: Start, own_mo
 
 def test_a_translation_that_waits_can_be_cancelled_and_is_never_begun(start: Start, own_model: Model) -> None:
     tandem = start(OLLAMA_URL="http://book-model:11434").await_healthy()
-    tandem.output("queue", "pause", "--force")
+    tandem.output("queue", "pause", "translations")
     id_ = tandem.translate("The house that nobody wants.", **LANGUAGES)["id"]
 
     assert tandem.request("DELETE", f"/translations/{id_}").status_code == 202
-    tandem.output("queue", "resume")
+    tandem.output("queue", "resume", "translations")
 
     tandem.ended(tandem.translate("Good morning.", **LANGUAGES)["id"])
     assert "The house that nobody wants." not in own_model.calls()["texts"]
