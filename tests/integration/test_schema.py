@@ -34,7 +34,7 @@ def test_no_request_is_answered_outside_the_document(
     output = schemathesis(tandem, tmp_path, *(["--header", f"Authorization: Bearer {token}"] if token else []))
 
     sent = re.search(r"(\d+) generated, \1 passed", output)
-    assert sent and int(sent[1]) >= 20 * EXAMPLES, output
+    assert sent and int(sent[1]) >= 10 * EXAMPLES, output
     selected = re.search(r"Selected: (\d+)/\1\n +Tested: \1\n", output)
     assert selected, output
     print(output[output.index("SUMMARY") :])
