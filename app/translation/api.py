@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from app.api.description import (
     Api,
@@ -23,7 +23,7 @@ from app.translation.files import FORM_FIELDS, TYPES
 from app.translation.languages import LANGUAGES
 from app.translation.listing import DEFAULT_LIMIT, LARGEST_LIMIT
 from app.translation.models import configured
-from app.translation.request import MAX_TERM, MAX_TERMS, TranslationRequest
+from app.translation.request import MAX_TERM, MAX_TERMS, Format, TranslationRequest
 
 _ID = "ae577c8a-6f0d-4c2b-9a51-0f3d5f9f6f0e"
 _CURSOR = "MTc2Mzc5NzQzMzA1NzphZTU3N2M4YS02ZjBkLTRjMmItOWE1MS0wZjNkNWY5ZjZmMGU"
@@ -79,17 +79,6 @@ _EVENT: Json = {
     "required": ["id", "event", "data"],
 }
 _NULL: Json = {"type": "null"}
-_TEXT: Json = {"type": "string"}
-_FORM: Json = {
-    "type": "object",
-    "required": ["file", "target"],
-    "properties": {
-        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
-        **dict.fromkeys(FORM_FIELDS, _TEXT),
-        "glossary": _TEXT | {"description": "a JSON object", "contentMediaType": "application/json"},
-    },
-    "additionalProperties": False,
-}
 _GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
 
 
@@ -97,7 +86,7 @@ def describe(settings: Settings) -> Api:
     """All routes but the page."""
     return Api(
         paths={
-            "/translations": {"post": _create(), "get": _list()},
+            "/translations": {"post": _create(settings), "get": _list()},
             "/translations/{id}": {"parameters": [_THIS], "get": _show(), "delete": _cancel()},
             "/translations/{id}/events": {"parameters": [_THIS], "get": _events()},
             "/models": {"get": _models()},
@@ -130,6 +119,26 @@ def _bounds(settings: Settings) -> Json:
     }
 
 
+def _form(settings: Settings) -> Json:
+    """The same as fields of a form, and a file in the place of the text."""
+    text: Json = {"type": "string"}
+    language = text | {"enum": list(LANGUAGES)}
+    known = {
+        "target": language,
+        "source": language | {"description": "found out when left out"},
+        "model": _model_names(settings) | {"description": f"{settings.ollama_model} when left out"},
+        "format": text | {"enum": list(get_args(Format)), "description": "known from the file's name when left out"},
+        "glossary": text | {"contentMediaType": "application/json", "description": "a JSON object"},
+    }
+    file = text | {"contentMediaType": "application/octet-stream", "description": "in UTF-8, or UTF-16 with its mark"}
+    return {
+        "type": "object",
+        "properties": {"file": file, **{name: known.get(name, text) for name in FORM_FIELDS}},
+        "required": ["file", "target"],
+        "additionalProperties": False,
+    }
+
+
 def _model_names(settings: Settings) -> Json:
     any_other = ANY_MODEL in settings.ollama_models
     return {"type": "string"} | ({} if any_other else {"enum": list(configured(settings))})
@@ -142,8 +151,11 @@ def _callback_url(settings: Settings) -> Json:
     return {"anyOf": [url, _NULL], "description": "gets a signed POST of the translation when it has ended"}
 
 
-def _create() -> Json:
-    content = {"application/json": media(schema(TranslationRequest)), "multipart/form-data": media(_FORM)}
+def _create(settings: Settings) -> Json:
+    content = {
+        "application/json": media(schema(TranslationRequest)),
+        "multipart/form-data": media(_form(settings), example={"file": "@guide.md", "target": "es"}),
+    }
     body = {"required": True, "content": content}
     return operation(
         "createTranslation",
@@ -170,7 +182,7 @@ def _links() -> dict[str, Any]:
     """What can be asked next about the translation that was created."""
     return {
         name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
-        for name in ("readTranslation", "cancelTranslation")
+        for name in ("readTranslation", "readSource", "readResult", "cancelTranslation")
     }
 
 

@@ -60,7 +60,7 @@ class Operation:
     needs_token: bool
     parameters: tuple[Field, ...]
     bodies: tuple[tuple[str, tuple[Field, ...]], ...]
-    curl: str
+    requests: tuple[str, ...]
     answers: tuple[Answer, ...]
 
 
@@ -93,7 +93,7 @@ class _Reader:
             needs_token=bool(described.get("security")),
             parameters=tuple(self._field(p["name"], p["schema"], p.get("required", False), p) for p in parameters),
             bodies=tuple((kind, self._fields(media["schema"])) for kind, media in bodies.items()),
-            curl=self._curl(path, method, described, parameters),
+            requests=tuple(self._requests(path, method, described, parameters)),
             answers=tuple(self._answer(status, answer) for status, answer in described["responses"].items()),
         )
 
@@ -112,18 +112,26 @@ class _Reader:
             example="" if example is None else _shown(example),
         )
 
-    def _curl(self, path: str, method: str, described: Json, parameters: list[Json]) -> str:
+    def _requests(self, path: str, method: str, described: Json, parameters: list[Json]) -> Iterator[str]:
+        """A command for each kind of body."""
         for parameter in parameters:
             path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "…")))
         words = ["curl", *(["-X", method.upper()] if method not in ("get", "post") else [])]
         words.append(f"http://localhost:8000{path}")
         if described.get("security"):
             words += ["-H", "Authorization: Bearer $API_TOKEN"]
-        media = described.get("requestBody", {}).get("content", {}).get("application/json")
-        if media:
-            example = media.get("example") or self._resolved(media["schema"]).get("examples", [{}])[0]
-            words += ["-H", "Content-Type: application/json", "-d", json.dumps(example, ensure_ascii=False)]
-        return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)
+        bodies: Json = described.get("requestBody", {}).get("content", {})
+        for kind, media in bodies.items():
+            yield _command([*words, *self._body(kind, media)])
+        if not bodies:
+            yield _command(words)
+
+    def _body(self, kind: str, media: Json) -> list[str]:
+        schema = self._resolved(media["schema"])
+        example: Json = media.get("example") or next(iter(schema.get("examples", ())), {})
+        if kind == "multipart/form-data":
+            return [word for name, value in example.items() for word in ("-F", f"{name}={value}")]
+        return ["-H", f"Content-Type: {kind}", "-d", json.dumps(example, ensure_ascii=False)]
 
     def _fields(self, schema: Json) -> tuple[Field, ...]:
         schema = self._resolved(schema)
@@ -163,6 +171,10 @@ class _Reader:
         name = schema.get("$ref", "").rpartition("/")[2]
         found: Json = self._document["components"]["schemas"][name] if name else schema
         return found
+
+
+def _command(words: list[str]) -> str:
+    return " ".join(f'"{word}"' if "$" in word else shlex.quote(word) for word in words)
 
 
 def _shown(example: Any) -> str:
