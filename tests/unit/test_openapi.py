@@ -147,6 +147,7 @@ def test_the_page_shows_every_operation_with_a_request_to_try(client: FlaskClien
     assert "curl http://localhost:8000/translations -H &#39;Content-Type: application/json&#39; -d" in page
     assert "curl http://localhost:8000/translations -F file=@guide.md -F target=es" in page
     assert "at most 1,000,000 characters" in page
+    assert "`" not in page
 
 
 def test_the_page_asks_nobody_else_and_runs_nothing(client: FlaskClient) -> None:
