@@ -16,6 +16,6 @@ class PermanentError(ExpectedError):
 class Continue(Retry):
     """No failure: a part of the work is done and stored, the rest is for a new delivery of the message.
 
-    For work that can take longer than a message may, or than a stopping worker should wait. Does not count as an
-    attempt.
+    For work that can take longer than a message may, or than a stopping worker should wait, and with a `delay` (ms) for
+    work that cannot begin yet. Does not count as an attempt.
     """

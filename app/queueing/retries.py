@@ -90,11 +90,19 @@ class Retries(Middleware):
         return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
 
 
-def continued(taken: Taken, message: Any, *, leaving: bool) -> Outcome:
-    """The outcome of a delivery that did a part: in a worker that leaves the rest goes before all others."""
-    message.options["eta"] = current_millis()
-    logger.info("a part is done, the rest goes on in a new delivery")
-    return Outcome(taken, "continued", message.actor_name, message.encode(), "head" if leaving else "tail")
+def continued(taken: Taken, message: Any, *, leaving: bool, delay: int | None = None) -> Outcome:
+    """The outcome of a delivery that did a part: in a worker that leaves the rest goes before all others.
+
+    delay: ms after which it goes on, if not at once.
+    """
+    message.options["eta"] = current_millis() + (delay or 0)
+    if delay:
+        logger.info("goes on in a new delivery, in %d ms", delay)
+        where = str(delay)
+    else:
+        logger.info("a part is done, the rest goes on in a new delivery")
+        where = "head" if leaving else "tail"
+    return Outcome(taken, "continued", message.actor_name, message.encode(), where)
 
 
 def note_attempt(message: Any, exception: BaseException, worker: str) -> None:

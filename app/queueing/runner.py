@@ -64,7 +64,8 @@ class Runner:
             if exception is None:
                 return Outcome(taken, "handled", message.actor_name)
             if isinstance(exception, (Continue, Shutdown)):
-                return retries.continued(taken, message, leaving=self._broker.draining.is_set())
+                delay = getattr(exception, "delay", None)
+                return retries.continued(taken, message, leaving=self._broker.draining.is_set(), delay=delay)
             return self._broker.retries.failed(taken, message, exception, actor.options, delivery)
         finally:
             # An exception keeps its frames and all that they hold, and they lead back to here: a circle that would last

@@ -15,10 +15,10 @@ from app import settings
 from app.queueing.broker import is_last_attempt, must_pause, was_resent
 from app.queueing.connection import connect
 from app.queueing.errors import Continue, PermanentError
-from app.translation import callbacks, documents
+from app.translation import callbacks, documents, models, pulls
 from app.translation.cache import Cache
 from app.translation.documents.chunks import Document
-from app.translation.engine.ollama import BadAnswer, Cut, Ollama, OllamaError
+from app.translation.engine.ollama import BadAnswer, Cut, ModelMissing, Ollama, OllamaError
 from app.translation.engine.part import Translator, Wish
 from app.translation.running import Running
 from app.translation.store import Part, Problem, Store, Translation
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Tokens of one chunk: with the prompt and an answer twice as long it stays well inside the smallest context.
 CHUNK_TOKENS = 500
+# How long a translation is put off whose model is being pulled (ms).
+LOOK_FOR_MODEL = 5000
 # What a problem tells of its part, in characters.
 EXCERPT = 200
 
@@ -107,12 +109,25 @@ def translate(translation_id: str) -> None:
         store().finish(job.id, run, document.join([part.text for part in parts]), problems)
     except Cut:
         _stop(job.id)
+    except ModelMissing as error:
+        store().requeue(job.id, run, error=_reason(error))
+        _wait_for_model(job.model, error)
     except Continue:
         store().requeue(job.id, run)
         raise
     except (Exception, TimeLimitExceeded) as error:
         store().requeue(job.id, run, error=_reason(error))
         raise
+
+
+def _wait_for_model(model: str, error: ModelMissing) -> None:
+    """Puts a translation off while the start pulls its model: raises Continue, or an error where nothing is pulled."""
+    if not models.is_to_be_pulled(model, settings.current()):
+        raise error
+    if pulls.running():
+        raise Continue(f"the model {model} is being pulled", delay=LOOK_FOR_MODEL)
+    # The pull begins when the server answers, or was given up.
+    raise OllamaError(str(error)) from error
 
 
 def _stop(id: str) -> None:

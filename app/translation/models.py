@@ -23,6 +23,11 @@ def configured(settings: Settings) -> tuple[str, ...]:
     return _each_once((settings.ollama_model, *others))
 
 
+def is_to_be_pulled(model: str, settings: Settings) -> bool:
+    """Whether the container's start pulls this model when the server lacks it."""
+    return settings.ollama_pull and full_name(model) in map(full_name, configured(settings))
+
+
 def choose(model: str | None, settings: Settings) -> str:
     """The model for a request that names this one or none, as the settings write it. Raises NotAllowed."""
     if model is None:

@@ -146,6 +146,17 @@ def test_the_rest_of_a_message_goes_before_all_others_when_its_worker_leaves(
     assert broker.activity.failures_in_a_row == 0
 
 
+def test_work_that_cannot_begin_yet_is_put_off_without_an_attempt(redis_: FakeRedis, clock: Clock) -> None:
+    def act(_: str) -> None:
+        raise Continue(delay=5000)
+
+    broker = broker_on(redis_)
+    ended = run(broker, act)
+    assert (ended.result, ended.detail) == ("continued", "5000")
+    assert json.loads(ended.payload)["options"] == {"eta": clock.milliseconds + 5000}
+    assert broker.activity.failures_in_a_row == 0
+
+
 def test_a_message_pauses_before_a_step_that_would_go_beyond_its_limit(
     redis_: FakeRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@
 -- ARGV: of each message: id, number of the delivery, outcome, payload or '', detail, actor, bucket of the time that it
 -- waited, that time in us, bucket of the time that it ran, that time in us.
 -- Outcomes: handled; retried (detail: delay in ms); failed (detail: kind of the dead letter); continued (detail: head
--- or tail, where the rest of the work waits), which is not counted.
+-- or tail, where the rest of the work waits, or a delay in ms), which is not counted.
 -- Returns the ids that were no longer with this worker.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,7 +27,7 @@ local function place(id, outcome, payload, detail)
     redis.call('HINCRBY', KEYS[10], detail, 1)
   else
     redis.call('HSET', KEYS[1], id, payload)
-    if outcome == 'retried' then
+    if tonumber(detail) then
       redis.call('ZADD', KEYS[3], now + detail, id)
     else
       redis.call(detail == 'head' and 'LPUSH' or 'RPUSH', KEYS[2], id)

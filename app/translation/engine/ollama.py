@@ -51,6 +51,10 @@ TRUNCATED = "truncated"
 UNFINISHED = "unfinished"
 
 
+class ModelMissing(OllamaRefused):
+    """Ollama does not have this model."""
+
+
 class BadAnswer(OllamaError):
     """The model answered, but not to the end. kind: the name of the problem, TRUNCATED or UNFINISHED."""
 
@@ -217,7 +221,8 @@ def _raise_for_status(response: httpx.Response) -> None:
     status = response.status_code
     if status in _TRY_AGAIN_STATUS or (status == 500 and _CRASHED.search(reason)):
         raise OllamaError(f"Ollama is not ready ({status}): {reason}")
-    raise OllamaRefused(f"Ollama refused ({status}): {reason}")
+    refused = ModelMissing if status == 404 else OllamaRefused
+    raise refused(f"Ollama refused ({status}): {reason}")
 
 
 def _error_text(body: str) -> str:
