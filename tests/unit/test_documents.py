@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -195,6 +197,17 @@ def test_everything_else_of_markdown_stays() -> None:
         "| AN APPLE | RED \\| GREEN |", "echo hello", "Raw HTML.", '[ref]: https://example.com "A title"', "x = y",
     ):  # fmt: skip
         assert line in result.split("\n"), line
+
+
+def test_the_parser_of_markdown_is_imported_for_markdown_only() -> None:
+    code = (
+        "import sys; from app.translation import documents\n"
+        "for format in 'text', 'srt', 'json': documents.read('[]' if format == 'json' else {srt!r}, format, budget=9)\n"
+        "assert 'markdown_it' not in sys.modules\n"
+        "documents.read('x', 'markdown', budget=9)\n"
+        "assert 'markdown_it' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code.format(srt=SRT)], check=True)
 
 
 # --- SRT

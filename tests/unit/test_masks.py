@@ -68,9 +68,9 @@ def test_the_text_of_a_link_is_for_the_model_and_its_address_is_not() -> None:
 
 
 def test_markdown_has_more_that_is_hidden() -> None:
-    text = "A [word][ref][^1]  \nand `code`."
-    assert mask(text, markdown=True).text == "A ⟦1⟧word⟦2⟧⟦3⟧⟦4⟧\nand ⟦5⟧."
-    assert mask(text).text == "A [word][ref][^1]  \nand ⟦1⟧."
+    text = "A [word][ref][^1]  \nand `code` and [name][]."
+    assert mask(text, markdown=True).text == "A ⟦1⟧word⟦2⟧⟦3⟧⟦4⟧\nand ⟦5⟧ and ⟦6⟧."
+    assert mask(text).text == "A [word][ref][^1]  \nand ⟦1⟧ and [name][]."
 
 
 @given(TEXTS, st.booleans())

@@ -59,7 +59,12 @@ _KINDS = {
     "link": r"\[",
     "link_end": r"\](?=[(\[])",
 }
-_KINDS_MARKDOWN = {"footnote": r"\[\^[^\[\]\s]{1,64}\]", "break": r"(?: {2,9}|\\)(?=\r?\n)"} | _KINDS
+_KINDS_MARKDOWN = {
+    "footnote": r"\[\^[^\[\]\s]{1,64}\]",
+    # Its words are the name of its definition.
+    "reference": r"\[[^\[\]]*\]\[\]",
+    "break": r"(?: {2,9}|\\)(?=\r?\n)",
+} | _KINDS
 
 
 class PlaceholdersChanged(ValueError):
