@@ -143,7 +143,8 @@ def test_nasty_texts_take_linear_time(unit: str) -> None:
     began = time.process_time()
     masked = mask(text, markdown=True)
     assert masked.restore(masked.text) == text
-    assert time.process_time() - began < 3
+    # It takes a fifth of a second; what is not linear takes minutes.
+    assert time.process_time() - began < 10
 
 
 SENTENCES = (Path(__file__).parents[1] / "data" / "placeholders.txt").read_text().splitlines()
