@@ -133,7 +133,8 @@ def test_a_failover_of_sentinel_is_followed(start: Start, start_redis: Callable[
     await_true(lambda: is_replica(second), seconds=20, what="a replica")
     sentinel = start_redis(command=["sh", "-ec", SENTINEL.format(master=first.name)])
     await_true(lambda: "num-slaves\n1\n" in sentinel.cli("SENTINEL", "MASTER", "tandem"), seconds=30, what="both known")
-    tandem = start(REDIS_URL=f"redis+sentinel://{sentinel.name}:26379/tandem").await_healthy()
+    url = f"redis+sentinel://{sentinel.name}:26379/tandem"
+    tandem = start(REDIS_URL=url, RATE_LIMIT="600").await_healthy()
     is_done(tandem)
 
     sentinel.cli("SENTINEL", "FAILOVER", "tandem")
@@ -142,6 +143,7 @@ def test_a_failover_of_sentinel_is_followed(start: Start, start_redis: Callable[
     await_true(lambda: tandem.run("queue", "health")[0] == 0, seconds=30, what="it has found the new one")
     is_done(tandem)
     assert "done" in second.cli("EVAL", STATES, "0")
+    assert "tandem:rate:" in second.cli("KEYS", "tandem:rate:*"), "requests are counted where the queue is"
 
 
 def is_replica(redis: Redis) -> bool:
