@@ -25,8 +25,6 @@ from app.translation.store import Part, Problem, Store, Translation
 
 logger = logging.getLogger(__name__)
 
-#: Tokens of one chunk: with the prompt and an answer twice as long it stays well inside the smallest context.
-CHUNK_TOKENS = 500
 # How long a translation is put off whose model is being pulled (ms).
 LOOK_FOR_MODEL = 5000
 # What a problem tells of its part, in characters.
@@ -99,7 +97,7 @@ def translate(translation_id: str) -> None:
     job = _open_job(translation_id)
     if job is None:
         return
-    document = documents.read(job.text, job.format, budget=CHUNK_TOKENS)
+    document = documents.read(job.text, job.format, budget=documents.CHUNK_TOKENS)
     run = store().start(job.id, total=len(document.chunks))
     if run is None:
         return

@@ -6,6 +6,9 @@ from importlib import import_module
 
 from app.translation.documents.chunks import Builder, Document
 
+#: Tokens of one chunk: with the prompt and an answer twice as long it stays well inside the smallest context.
+CHUNK_TOKENS = 500
+
 _BYTE_ORDER_MARK = "\ufeff"
 # In these a text can be wrong.
 _STRICT = ("srt", "json")
