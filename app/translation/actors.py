@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -138,14 +140,27 @@ def _stop(id: str) -> None:
 
 def _translate_chunks(job: Translation, run: str, document: Document) -> list[Part]:
     """All chunks in order; those that are missing are translated and stored one by one."""
-    done = store().chunks(job.id)
+    done = _finished(job.id, document)
     wish = Wish(job.model, job.source, job.target, job.glossary, markdown=job.format == "markdown")
     for number, chunk in enumerate(document.chunks):
         if number not in done:
-            done[number] = _translate_chunk(job.id, run, chunk.text, wish)
+            done[number] = replace(_translate_chunk(job.id, run, chunk.text, wish), of=_digest(chunk.text))
             if not store().add_chunk(job.id, run, number, done[number]):
                 raise Cut
     return [done[number] for number in range(len(document.chunks))]
+
+
+def _finished(id: str, document: Document) -> dict[int, Part]:
+    """The chunks that are done, without those that belong to no chunk of this document."""
+    digests = {number: _digest(chunk.text) for number, chunk in enumerate(document.chunks)}
+    parts = store().chunks(id)
+    done = {number: part for number, part in parts.items() if part.of == digests.get(number)}
+    store().drop_chunks(id, parts.keys() - done.keys())
+    return done
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _translate_chunk(id: str, run: str, text: str, wish: Wish) -> Part:

@@ -50,10 +50,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Part:
-    """A finished chunk: its translation, and what is wrong with it."""
+    """A finished chunk: its translation, what is wrong with it, and a digest of what was translated.
+
+    By the digest a part is known that was stored before an upgrade changed how texts are cut.
+    """
 
     text: str
     problems: tuple[Problem, ...] = ()
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,9 +245,8 @@ class Store:
         state = self.state(id)
         if not state or state.status != "failed":
             return False
-        lost = [number for number, part in self.chunks(id).items() if any(p.kept == "source" for p in part.problems)]
-        if lost:
-            self._redis.hdel(_chunks_key(id), *map(str, lost))
+        parts = self.chunks(id).items()
+        self.drop_chunks(id, [number for number, part in parts if any(p.kept == "source" for p in part.problems)])
         return self._change(id, {"status": "queued", "error": "", "finished_at": ""}, state="failed")
 
     def add_chunk(self, id: str, run: str, number: int, part: Part) -> bool:
@@ -261,6 +264,11 @@ class Store:
         """Whether this run is the one that is going on."""
         status, current = cast("list[str | None]", self._redis.hmget(_key(id), ["status", "run"]))
         return status == "running" and current == run
+
+    def drop_chunks(self, id: str, numbers: Iterable[int]) -> None:
+        """Forgets finished chunks, which are then translated again."""
+        if fields := [str(number) for number in numbers]:
+            self._redis.hdel(_chunks_key(id), *fields)
 
     def chunks(self, id: str) -> dict[int, Part]:
         """The finished chunks by their numbers."""
@@ -302,8 +310,13 @@ def _translation(fields: Mapping[str, str]) -> Translation | None:
     values: dict[str, Any] = {name: value for name, value in fields.items() if name not in ("run", "member")}
     values |= {name: fields.get(name) or None for name in _OPTIONAL}
     values |= {name: int(fields.get(name) or 0) for name in ("done", "total", "characters", "version")}
-    values |= {name: json.loads(fields[name]) for name in ("glossary", "problems")}
-    return Translation(**values | {"detected": fields["detected"] == "1"})
+    # Version 0.1 has stored fewer fields.
+    values |= {"format": fields.get("format", "text"), "detected": fields.get("detected") == "1"}
+    values |= {
+        "glossary": json.loads(fields.get("glossary", "{}")),
+        "problems": json.loads(fields.get("problems", "[]")),
+    }
+    return Translation(**values)
 
 
 def _state(row: Sequence[str | None]) -> State | None:
@@ -316,8 +329,11 @@ def _state(row: Sequence[str | None]) -> State | None:
 
 
 def _part(text: str) -> Part:
-    value = json.loads(text)
-    return Part(value["text"], tuple(Problem(**problem) for problem in value["problems"]))
+    try:
+        value = json.loads(text)
+        return Part(value["text"], tuple(Problem(**problem) for problem in value["problems"]), value["of"])
+    except (ValueError, TypeError, KeyError):  # of an earlier version, and so of nothing that is known
+        return Part("")
 
 
 def _key(id: str) -> str:

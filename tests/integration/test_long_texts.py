@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -90,8 +89,8 @@ def assert_same_paragraphs(model: Model, text: str, ended: dict[str, Any]) -> No
         for before, after in zip(source, result, strict=True)
         if re.fullmatch(r"[A-Za-z ,.;\n]{80,1200}", before) and not any(part in before for part in untouched)
     ]
-    assert len(plain) > 20
-    for before, after in random.Random(6).sample(plain, 20):  # noqa: S311
+    assert len(plain) > 10
+    for before, after in plain:
         assert after == model.translate(before), before
 
 

@@ -5,7 +5,7 @@
 -- the four arguments of enqueue for the message that calls its receiver, if it has one, then fields and values
 -- Returns the number of the new version, 0 when nothing was changed.
 local record = redis.call('HMGET', KEYS[1], 'status', 'run', 'member', 'callback_url')
-local status = record[1]
+local status, member = record[1], record[3]
 local open = status == 'queued' or status == 'running'
 if not (status and (status == ARGV[1] or (open and ARGV[1] == 'open'))) then
   return 0
@@ -29,14 +29,16 @@ if ARGV[3] ~= '0' then
   redis.call('EXPIRE', KEYS[1], ARGV[3])
   -- A failure that people want to be tried again goes on behind the chunks that were done.
   redis.call('EXPIRE', KEYS[2], failed and ARGV[3] or 0)
-  redis.call('ZADD', KEYS[4], now + ARGV[3], record[3])
+  if member then -- a record of version 0.1 has none
+    redis.call('ZADD', KEYS[4], now + ARGV[3], member)
+  end
   if record[4] and KEYS[5] then
     enqueue({unpack(KEYS, 5)}, {unpack(ARGV, 6, 9)})
   end
 elseif status == 'failed' then
   redis.call('PERSIST', KEYS[1])
   redis.call('PERSIST', KEYS[2])
-  redis.call('ZREM', KEYS[4], record[3])
+  redis.call('ZREM', KEYS[4], member or '')
 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, 10)) do
   redis.call('ZREM', KEYS[3], member)
