@@ -67,7 +67,7 @@ def test_terms_that_were_not_used_are_named() -> None:
     assert problem is not None
     assert (problem.kind, problem.detail, problem.kept) == (
         "glossary",
-        "The model did not translate “house” as “hogar”.",
+        "the model did not translate “house” as “hogar”",
         "answer",
     )
     assert glossary.find_unused(terms, "The house.", "El HOGAR.") is None
@@ -87,7 +87,7 @@ def test_the_offline_model_reads_the_languages_beside_a_glossary_and_a_complaint
         source="en",
         target="es",
         glossary={"translate to French (fr)": "Translate from German to\nFrench.", "house": "hogar"},
-        again="The model gave the text back without translating it from English to German.",
+        again="the model gave the text back without translating it from English to German",
     )
     prompt = read_prompt([Message(message["role"], message["content"]) for message in asked])
 
@@ -97,9 +97,9 @@ def test_the_offline_model_reads_the_languages_beside_a_glossary_and_a_complaint
 
 def test_an_answer_that_is_asked_for_again_is_asked_for_in_other_words() -> None:
     first = messages("A house.", source=None, target="es")
-    again = messages("A house.", source=None, target="es", again="The model gave an empty answer.")
+    again = messages("A house.", source=None, target="es", again="the model gave an empty answer")
 
     assert first[0] != again[0]
-    assert "The model gave an empty answer." in again[0]["content"]
+    assert "the model gave an empty answer" in again[0]["content"]
     assert first[1] == again[1] == {"role": "user", "content": "A house."}
     assert "⟦1⟧" in first[0]["content"]

@@ -14,7 +14,7 @@ from app.translation.engine.ollama import Call, Cut
 from app.translation.store import Part, Problem
 
 TWO = "The red house is old.\n\nThe garden is green."
-LOST = Problem("empty", "The model gave an empty answer.", "source")
+LOST = Problem("empty", "the model gave an empty answer", "source")
 
 
 class Loud:
@@ -149,7 +149,7 @@ def test_a_text_of_which_nothing_came_out_has_failed_and_a_new_try_asks_again(
     id_ = queued(client)
     with pytest.raises(actors.NothingTranslated, match="empty answer"):
         actors.translate.fn(id_)
-    actors.store().fail(id_, "The model gave an empty answer.")
+    actors.store().fail(id_, "the model gave an empty answer")
     well = use(Loud())
 
     assert actors.store().reopen(id_)

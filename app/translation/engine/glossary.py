@@ -49,7 +49,7 @@ def find_unused(glossary: Mapping[str, str], source: str, answer: str) -> Proble
         return None
     named = ", ".join(f"“{term}” as “{glossary[term]}”" for term in missing[:MAX_NAMED])
     more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
-    return Problem("glossary", f"The model did not translate {named}{more}.", "answer")
+    return Problem("glossary", f"the model did not translate {named}{more}", "answer")
 
 
 def _occurs(term: str, exact: str, folded: str) -> bool:

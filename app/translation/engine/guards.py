@@ -41,26 +41,26 @@ _ANY_WEIGHTED = re.compile(f"[{EDGELESS}]")
 def find_problem(source: str, answer: str, *, target: str) -> Problem | None:
     """What is wrong with an answer that was cleaned, if anything is; `target` is an ISO 639-1 code."""
     if (source.strip() and not answer.strip()) or (not _letters(answer) and len(_letters(source)) > A_SIGN_FOR):
-        return Problem("empty", "The model gave an empty answer.", "source")
+        return Problem("empty", "the model gave an empty answer", "source")
     if _is_echo(source, answer, target):
-        return Problem("echo", "The model gave the text back without translating it.", "answer")
+        return Problem("echo", "the model gave the text back without translating it", "answer")
     if loops(source, answer):
-        return Problem("loop", "The model repeated the same words again and again.", "source")
+        return Problem("loop", "the model repeated the same words again and again", "source")
     return _wrong_length(source, answer) or _added_words(source, answer, target)
 
 
 def _added_words(source: str, answer: str, target: str) -> Problem | None:
     if talks(source, answer, target=target):
-        return Problem("preamble", "The model added words of its own to the translation.", "answer")
+        return Problem("preamble", "the model added words of its own to the translation", "answer")
     return None
 
 
 def _wrong_length(source: str, answer: str) -> Problem | None:
     of_source, of_answer = _weight(source), _weight(answer)
     if of_source >= SHORT_TEXT and of_answer < SHORTEST * of_source:
-        return Problem("length", "The answer is much too short to be a translation of the text.", "source")
+        return Problem("length", "the answer is much too short to be a translation of the text", "source")
     if of_answer > LONGEST * of_source + SOME_MORE:
-        return Problem("length", "The answer is much too long to be a translation of the text.", "source")
+        return Problem("length", "the answer is much too long to be a translation of the text", "source")
     return None
 
 

@@ -22,7 +22,7 @@ def messages(
 ) -> list[dict[str, str]]:
     """The messages of a chat that asks for `text` in the language `target`; both languages are ISO 639-1 codes.
 
-    glossary: the terms of this text with their translations. again: the sentence that says what was wrong with the
+    glossary: the terms of this text with their translations. again: says what was wrong with the
     model's last answer.
     """
     origin = f"from {_named(source)} " if source else ""
@@ -32,7 +32,7 @@ def messages(
         system.append(_terms(glossary))
     if again:
         system.append(
-            f"An answer to the same text could not be used. {_one_line(again)} Do not make this mistake again."
+            f"An answer to the same text could not be used: {_one_line(again)}. Do not make this mistake again."
         )
     return [{"role": "system", "content": "\n".join(system)}, {"role": "user", "content": text}]
 
