@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -139,6 +139,10 @@ class Translation:
         return self.summary() | {"translation": self.translation, "problems": list(self.problems)}
 
 
+_FIELDS = tuple(field.name for field in fields(Translation))
+_WITHOUT_TEXTS = tuple(name for name in _FIELDS if name not in ("text", "translation", "glossary", "problems"))
+
+
 class Store:
     """Translations in the Redis of `client`, which has to decode its answers.
 
@@ -204,13 +208,17 @@ class Store:
         return [_state(row) for row in rows]
 
     def page(self, *, limit: int, after: str | None = None) -> tuple[list[Translation], str | None]:
-        """The newest translations, or those that come `after` a cursor; and the next page's cursor, if there is one."""
+        """The newest translations, or those that come `after` a cursor; and the next page's cursor, if there is one.
+
+        They come without their texts, which may be long.
+        """
         start = f"({after}" if after else "+"
         members = cast("list[str]", self._redis.zrevrangebylex(INDEX, start, "-", start=0, num=limit + 1))
         with self._redis.pipeline(transaction=False) as pipeline:
             for member in members[:limit]:
-                pipeline.hgetall(_key(member.partition(":")[2]))
-            found = [translation for fields in pipeline.execute() if (translation := _translation(fields))]
+                pipeline.hmget(_key(member.partition(":")[2]), _WITHOUT_TEXTS)
+            rows = [dict(zip(_WITHOUT_TEXTS, row, strict=True)) for row in pipeline.execute()]
+        found = [translation for row in rows if row["id"] and (translation := _translation({"text": "", **row}))]
         return found, members[limit - 1] if len(members) > limit else None
 
     def start(self, id: str, *, total: int) -> str | None:
@@ -304,14 +312,14 @@ def changes_channel(id: str) -> str:
     return f"{_key(id)}:changes"
 
 
-def _translation(fields: Mapping[str, str]) -> Translation | None:
+def _translation(fields: Mapping[str, Any]) -> Translation | None:
     if not fields:
         return None
-    values: dict[str, Any] = {name: value for name, value in fields.items() if name not in ("run", "member")}
+    values: dict[str, Any] = {name: fields[name] for name in _FIELDS if name in fields}
     values |= {name: fields.get(name) or None for name in _OPTIONAL}
     values |= {name: int(fields.get(name) or 0) for name in ("done", "total", "characters", "version")}
     # Version 0.1 has stored fewer fields.
-    values |= {"format": fields.get("format", "text"), "detected": fields.get("detected") == "1"}
+    values |= {"format": fields.get("format") or "text", "detected": fields.get("detected") == "1"}
     values |= {
         "glossary": json.loads(fields.get("glossary", "{}")),
         "problems": json.loads(fields.get("problems", "[]")),
