@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, jsonify, render_template, request, url_for
+from flask import Blueprint, Response, abort, jsonify, request, url_for
 from werkzeug.exceptions import TooManyRequests
 
-from app.api.access import open_to_all
 from app.queueing.submission import QueueFull
 from app.settings import Settings
 from app.translation import actors, downloads, events, files, listing
-from app.translation.languages import LANGUAGES
+from app.translation.page import add_page
 from app.translation.request import NotAllowed, NotJson, TooLong, TranslationRequest, parse
 from app.translation.submit import BadKey, check_key, submit
 
@@ -80,18 +79,8 @@ def make_blueprint(settings: Settings) -> Blueprint:
             abort(404, f"there is no translation {translation_id}: it never was, or it was kept long enough")
         return jsonify(translation.public())
 
+    add_page(routes, settings)
     events.add_to(routes)
-
-    @routes.get("/")
-    @open_to_all
-    def page() -> str:
-        return render_template(
-            "translate.html",
-            languages=LANGUAGES,
-            model=settings.ollama_model,
-            limit=settings.translation_max_chars,
-        )
-
     downloads.register(routes)
     listing.register(routes)
     return routes

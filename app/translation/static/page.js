@@ -1,0 +1,171 @@
+// The page: sends what is asked for, follows one translation, and shows how it ended.
+
+import * as api from "./api.js";
+import { follow } from "./events.js";
+import * as glossary from "./glossary.js";
+import * as history from "./history.js";
+import * as models from "./models.js";
+import * as progress from "./progress.js";
+import * as result from "./result.js";
+import * as source from "./source.js";
+import { load, save } from "./storage.js";
+import { NoToken } from "./token.js";
+import { ENDED } from "./words.js";
+
+const CHOICES = "tandem.languages";
+const ID = /^#([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const byId = (id) => document.getElementById(id);
+const [from, to, model, send, cancel] = ["source", "target", "model", "send", "cancel"].map(byId);
+let looking = new AbortController(); // the translation that is shown; an older one no longer writes
+let id = null;
+
+async function submit() {
+  hideProblem();
+  const { file, fields } = source.asked();
+  const terms = glossary.read();
+  if (from.value === to.value) throw new source.NotUsable("From and To are the same language. Choose two different ones.");
+  const options = { target: to.value, source: from.value, model: model.value };
+  const given = Object.entries(options).filter(([, value]) => value);
+  if (Object.keys(terms).length) given.push(["glossary", terms]);
+  send.disabled = true;
+  try {
+    const created = await api.create({ ...fields, ...Object.fromEntries(given) }, file);
+    remember();
+    history.add(created.id, source.title());
+    window.history.pushState(null, "", `#${created.id}`);
+    watch(created);
+  } finally {
+    send.disabled = false;
+  }
+}
+
+// Shows a translation, and follows it until it has ended.
+async function watch(translation) {
+  looking.abort();
+  looking = new AbortController();
+  const { signal } = looking;
+  id = translation.id;
+  byId("fresh").hidden = false;
+  result.clear();
+  progress.clear();
+  progress.describe(translation);
+  history.describe(translation);
+  progress.show(translation);
+  byId("going").scrollIntoView({ block: "nearest" });
+  try {
+    let last = translation;
+    if (!ENDED.includes(translation.status)) {
+      await follow(id, { signal, show: (state) => signal.aborted || progress.show(state), away: progress.sayAway });
+      last = await api.translation(id);
+    }
+    if (!signal.aborted) finish(last);
+  } catch (error) {
+    if (!signal.aborted) lose(error);
+  }
+}
+
+function finish(translation) {
+  progress.sayAway(false);
+  progress.describe(translation);
+  history.describe(translation);
+  // The result first: the status is spoken when there is something to go to.
+  if (translation.status === "done") result.show(translation);
+  progress.show(translation);
+}
+
+function lose(error) {
+  progress.clear("This translation cannot be shown.");
+  tell(error);
+}
+
+// What the URL names: after a reload, from the list, from a link.
+async function open() {
+  const wanted = ID.exec(location.hash)?.[1] ?? null;
+  if (wanted === id) return;
+  looking.abort();
+  id = wanted;
+  hideProblem();
+  result.clear();
+  progress.clear();
+  byId("fresh").hidden = !wanted;
+  if (!wanted) return source.clear();
+  progress.say("Looking it up…");
+  try {
+    const [translation, text] = await Promise.all([api.translation(wanted), api.source(wanted)]);
+    if (id !== wanted) return;
+    await source.restore(text, translation);
+    from.value = translation.source_detected ? "" : (translation.source ?? "");
+    to.value = translation.target;
+    watch(translation);
+  } catch (error) {
+    if (id === wanted) lose(error);
+  }
+}
+
+function tell(error) {
+  if (error instanceof NoToken) return;
+  const known = error instanceof api.Refused || error instanceof source.NotUsable;
+  const away = error instanceof api.Away ? `${error.message} Nothing is lost: try again in a moment.` : null;
+  const box = byId("problem");
+  box.textContent = known ? error.message : (away ?? `This page made a mistake: ${error.message}. Reload it.`);
+  box.hidden = false;
+  box.scrollIntoView({ block: "nearest" });
+}
+
+function hideProblem() {
+  byId("problem").hidden = true;
+}
+
+function remember() {
+  save(CHOICES, { from: from.value, to: to.value });
+}
+
+function recall() {
+  const has = (select, value) => [...select.options].some((option) => option.value === value);
+  const chosen = load(CHOICES, {});
+  if (has(from, chosen.from)) from.value = chosen.from;
+  if (has(to, chosen.to)) to.value = chosen.to;
+}
+
+byId("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit().catch(tell);
+});
+
+byId("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("form").requestSubmit(send);
+});
+
+byId("swap").addEventListener("click", () => {
+  if (from.value) [from.value, to.value] = [to.value, from.value];
+});
+
+cancel.addEventListener("click", async () => {
+  cancel.disabled = true;
+  try {
+    await api.cancel(id);
+  } catch (error) {
+    // 409: it ended in the meantime, which the events tell.
+    if (error.status !== 409) tell(error);
+  } finally {
+    cancel.disabled = false;
+  }
+});
+
+function begin() {
+  models.refresh();
+  history.refresh();
+  open();
+}
+
+byId("unlock").addEventListener("click", () => {
+  id = null;
+  begin();
+});
+
+addEventListener("popstate", open);
+addEventListener("hashchange", open);
+source.start({ fail: tell, ok: hideProblem });
+result.start({ fail: tell });
+recall();
+begin();
