@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-# Read by testcontainers when it is imported. Its clean-up container would have to be pulled, and the address it
-# finds by itself is the bridge's: the tests talk to published ports on loopback only.
-os.environ |= {
-    "TESTCONTAINERS_RYUK_DISABLED": "true",
-    "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
-    "TESTCONTAINERS_HOST_OVERRIDE": "localhost",
-}
 
 import pytest
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
+from tests.integration.containers import add_logs, model, network, running, start
 from tests.integration.tandem import IMAGE, LABEL, PROBES_IMAGE, Model, Receiver, Tandem
 
-running: list[Tandem | Model | Receiver] = []
+__all__ = ["model", "network", "start"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,26 +22,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and Path(item.path).is_relative_to(Path(__file__).parent):
-        for container in running:
-            logs = container.logs() if container.started else "it did not start"
-            report.sections.append((f"logs of {type(container).__name__}", logs))
+        add_logs(report)
     return report
-
-
-@pytest.fixture(scope="session")
-def network() -> Iterator[Network]:
-    with Network() as network:
-        yield network
-
-
-@pytest.fixture(scope="session")
-def model(network: Network) -> Iterator[Model]:
-    model = Model(network)
-    running.append(model)
-    model.start()
-    yield model
-    running.remove(model)
-    model.remove()
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +47,9 @@ def new_model(network: Network) -> Iterator[Callable[..., Model]]:
         return model
 
     yield make
-    for model in own:
-        running.remove(model)
-        model.remove()
+    for each in own:
+        running.remove(each)
+        each.remove()
 
 
 @pytest.fixture
@@ -98,23 +71,6 @@ def app(network: Network, model: Model) -> Iterator[Tandem]:
     yield tandem
     running.remove(tandem)
     tandem.remove()
-
-
-@pytest.fixture
-def start(network: Network) -> Iterator[Callable[..., Tandem]]:
-    """Starts a container of the test's own with the settings given as keywords; removed at the end."""
-    own: list[Tandem] = []
-
-    def start(*, image: str = IMAGE, options: dict[str, Any] | None = None, **settings: str) -> Tandem:
-        tandem = Tandem(network, settings, image=image, **(options or {}))
-        own.append(tandem)
-        running.append(tandem)
-        return tandem.start()
-
-    yield start
-    for tandem in own:
-        running.remove(tandem)
-        tandem.remove()
 
 
 @pytest.fixture

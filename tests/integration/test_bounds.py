@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from testcontainers.core.network import Network
 
-from tests.integration.conftest import running
+from tests.integration.containers import running
 from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]

@@ -12,7 +12,7 @@ import pytest
 from testcontainers.core.network import Network
 
 from model.kinds import Misbehaviour
-from tests.integration.conftest import running
+from tests.integration.containers import running
 from tests.integration.tandem import Model, Tandem
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "translating.md"

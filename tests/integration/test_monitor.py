@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from testcontainers.core.network import Network
 
-from tests.integration.conftest import running
+from tests.integration.containers import running
 from tests.integration.tandem import PROBES_IMAGE, Model, Receiver, Tandem, await_true
 
 Start = Callable[..., Tandem]

@@ -16,7 +16,7 @@ from tests.chaos.killer import Killer
 from tests.chaos.plan import MESSAGES, draw
 from tests.chaos.sender import Sender
 from tests.chaos.verdict import judge
-from tests.integration.conftest import running
+from tests.integration.containers import running
 from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]

@@ -1,0 +1,53 @@
+"""The containers that tests of any room share, and their logs for the report of a test that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from testcontainers.core.network import Network
+
+from tests.integration.tandem import IMAGE, Model, Receiver, Tandem
+
+running: list[Tandem | Model | Receiver] = []
+
+
+def add_logs(report: pytest.TestReport) -> None:
+    """What every running container has logged, a section for each."""
+    for container in running:
+        logs = container.logs() if container.started else "it did not start"
+        report.sections.append((f"logs of {type(container).__name__}", logs))
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def model(network: Network) -> Iterator[Model]:
+    model = Model(network)
+    running.append(model)
+    model.start()
+    yield model
+    running.remove(model)
+    model.remove()
+
+
+@pytest.fixture
+def start(network: Network) -> Iterator[Callable[..., Tandem]]:
+    """Starts a container of the test's own with the settings given as keywords; removed at the end."""
+    own: list[Tandem] = []
+
+    def start(*, image: str = IMAGE, options: dict[str, Any] | None = None, **settings: str) -> Tandem:
+        tandem = Tandem(network, settings, image=image, **(options or {}))
+        own.append(tandem)
+        running.append(tandem)
+        return tandem.start()
+
+    yield start
+    for tandem in own:
+        running.remove(tandem)
+        tandem.remove()
