@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def _blueprint(settings: Settings) -> Blueprint:
-    from app.translation import model_routes, routes
+    from app.translation.http.blueprint import make_blueprint
 
-    blueprint = routes.make_blueprint(settings)
-    blueprint.register_blueprint(model_routes.make_blueprint(settings))
-    return blueprint
+    return make_blueprint(settings)
 
 
 def _prepare(settings: Settings) -> None:
@@ -33,7 +31,7 @@ def _prepare(settings: Settings) -> None:
 
 
 def _api(settings: Settings) -> Api:
-    from app.translation.api import describe
+    from app.translation.http.api import describe
 
     return describe(settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,13 +72,10 @@ def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> F
 
 def _take_all_actors() -> None:
     """Actors belong to the broker of the test that imported them first, and there is one for each set of settings."""
-    from app.translation.actors import translate
-    from app.translation.callbacks import call_back
-    from app.webhooks import deliver
-
     installed = broker.install(settings.current())
     dramatiq.set_broker(installed)
-    for actor in (translate, call_back, deliver):
+    modules = [module for name, module in sys.modules.items() if name.startswith("app.")]
+    for actor in [value for module in modules for value in vars(module).values() if isinstance(value, dramatiq.Actor)]:
         actor.broker = installed
         installed.declare_queue(actor.queue_name)
         installed.declare_actor(actor)

@@ -16,10 +16,10 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
-from app.translation.answers import Models, TranslationAnswer, TranslationList, TranslationState
+from app.translation.http.answers import Models, TranslationAnswer, TranslationList, TranslationState
 from app.web.health import Alive, Readiness
 from tests.unit.test_protection import TOKEN, Start, start
-from tests.unit.test_translations_api import GOOD
+from tests.unit.translation.test_translations_api import GOOD
 
 __all__ = ["start"]
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from app import settings
 from app.web import rate
-from tests.unit.test_translations_api import GOOD, assert_problem
+from tests.unit.translation.test_translations_api import GOOD, assert_problem
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105
 UNKNOWN = "/translations/6f1ed002-ab5d-42cf-868e-5a0e1cc1ce51"

@@ -14,7 +14,7 @@ from app.translation import actors
 from app.translation.store import State, changes_channel
 
 
-def add_to(routes: Blueprint) -> None:
+def register(routes: Blueprint) -> None:
     """Adds the route to the blueprint of translations."""
 
     @routes.get("/translations/<uuid:translation_id>/events")

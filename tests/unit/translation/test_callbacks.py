@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from app import outbound, settings
 from app.queueing.errors import PermanentError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the specification's own
 URL = "https://hooks.example.org/ended"
 

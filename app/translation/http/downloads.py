@@ -6,7 +6,8 @@ from uuid import UUID
 
 from flask import Blueprint, Response, abort
 
-from app.translation import actors, files
+from app.translation import actors
+from app.translation.http import files
 from app.translation.store import Translation
 
 

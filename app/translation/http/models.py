@@ -1,4 +1,4 @@
-"""The route of models: what a request may name, and whether the server has it."""
+"""GET /models: what a request may name, and whether the server has it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from app.settings import Settings
 from app.translation import actors, models
 
 
-def make_blueprint(settings: Settings) -> Blueprint:
-    """GET /models."""
-    routes = Blueprint("models", __name__)
+def register(routes: Blueprint, settings: Settings) -> None:
+    """Adds the route."""
     listing = models.Listing(lambda: actors.ollama().models())
 
-    @routes.get("/models")
-    def show() -> Response:
+    @routes.get("/models", endpoint="models")
+    def show_models() -> Response:
         return jsonify(models.overview(settings, listing.names()))
-
-    return routes

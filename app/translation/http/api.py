@@ -18,10 +18,10 @@ from app.api.description import (
     schema,
 )
 from app.settings import ANY_MODEL, Settings
-from app.translation.answers import Models, TranslationAnswer, TranslationList, TranslationState
-from app.translation.files import FORM_FIELDS, TYPES
+from app.translation.http.answers import Models, TranslationAnswer, TranslationList, TranslationState
+from app.translation.http.files import FORM_FIELDS, TYPES
+from app.translation.http.listing import DEFAULT_LIMIT, LARGEST_LIMIT
 from app.translation.languages import LANGUAGES
-from app.translation.listing import DEFAULT_LIMIT, LARGEST_LIMIT
 from app.translation.models import configured
 from app.translation.request import MAX_TERM, MAX_TERMS, Format, TranslationRequest
 

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, IncompleteRead
 import pytest
 
 from model.settings import Settings
-from tests.unit.test_model_misbehave import serving
+from tests.unit.model.test_model_misbehave import serving
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
-from app.translation.files import MAX_NAME, clean_name, disposition, format_of, result_name
-from tests.unit.test_translations_api import assert_problem
+from app.translation.http.files import MAX_NAME, clean_name, disposition, format_of, result_name
+from tests.unit.translation.test_translations_api import assert_problem
 
 WORDS = b"Good morning.\r\n"
 SRT = b"1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n"

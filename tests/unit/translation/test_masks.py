@@ -147,7 +147,7 @@ def test_nasty_texts_take_linear_time(unit: str) -> None:
     assert time.process_time() - began < 10
 
 
-SENTENCES = (Path(__file__).parents[1] / "data" / "placeholders.txt").read_text().splitlines()
+SENTENCES = (Path(__file__).parents[2] / "data" / "placeholders.txt").read_text().splitlines()
 _WORDS = re.compile(r"[^\W\d_]+")
 
 

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.translation import cursor
-from tests.unit.test_translations_api import GOOD, assert_problem
+from app.translation.http import cursor
+from tests.unit.translation.test_translations_api import GOOD, assert_problem
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from flask import Blueprint, Response, abort, jsonify, request, url_for
 
-from app.translation import actors, cursor
+from app.translation import actors
+from app.translation.http import cursor
 from app.translation.request import NotAllowed
 from app.translation.store import Store
 

@@ -13,7 +13,7 @@ from tests.integration.tandem import Model, Receiver, Tandem, await_true
 Start = Callable[..., Tandem]
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105
-GUIDE = Path(__file__).parents[2] / "docs/operations.md"
+GUIDE = Path(__file__).parents[3] / "docs/operations.md"
 
 
 def verified(headers: dict[str, str], body: bytes) -> bool:

@@ -15,7 +15,7 @@ from model.kinds import Misbehaviour
 from tests.integration.containers import running
 from tests.integration.tandem import Model, Tandem
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "translating.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "translating.md"
 _ROW = re.compile(r"\| `([\w-]+)` \|[^|]*\| (\d+) \| (\w+)(?:, `(\w+)`)? \|([^|]*)\|")
 ROWS = {kind: row for kind, *row in _ROW.findall(DOCUMENT.read_text(encoding="utf-8"))}
 SECONDS = 300

@@ -23,7 +23,7 @@ from app.translation import models, pulls
 from app.translation.engine.ollama import Ollama, OllamaError
 from app.translation.engine.pull import Pull
 from model.settings import Settings as ModelSettings
-from tests.unit.test_model_misbehave import serving
+from tests.unit.model.test_model_misbehave import serving
 
 Prepare = Callable[..., list[str]]
 

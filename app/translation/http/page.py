@@ -9,7 +9,7 @@ from app.settings import Settings
 from app.translation.languages import LANGUAGES
 
 
-def add_page(routes: Blueprint, settings: Settings) -> None:
+def register(routes: Blueprint, settings: Settings) -> None:
     """Adds GET /: its scripts ask for the token, where there is one."""
 
     @routes.get("/")

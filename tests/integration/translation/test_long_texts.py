@@ -18,7 +18,7 @@ from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]
 
-CHAPTER = Path(__file__).parents[1] / "data" / "chapter.txt"
+CHAPTER = Path(__file__).parents[2] / "data" / "chapter.txt"
 LANGUAGES = {"source": "en", "target": "es"}
 SECONDS = 300
 

@@ -9,7 +9,7 @@ from typing import Any
 from app.translation.engine.masks import mask
 from tests.integration.tandem import Tandem
 
-PLACEHOLDERS = Path(__file__).parents[1] / "data" / "placeholders.txt"
+PLACEHOLDERS = Path(__file__).parents[2] / "data" / "placeholders.txt"
 
 MARKDOWN = """\
 ---

@@ -1,4 +1,4 @@
-"""The routes of translations: ask for one, look at it, and the page that does both."""
+"""POST /translations, with JSON or a file, and GET of one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from werkzeug.exceptions import TooManyRequests
 
 from app.queueing.submission import QueueFull
 from app.settings import Settings
-from app.translation import actors, downloads, events, files, listing
-from app.translation.page import add_page
+from app.translation import actors
+from app.translation.http import files
 from app.translation.request import NotAllowed, NotJson, TooLong, TranslationRequest, parse
 from app.translation.submit import BadKey, check_key, submit
 
@@ -49,15 +49,8 @@ def _body(max_chars: int) -> bytes:
     return body
 
 
-def make_blueprint(settings: Settings) -> Blueprint:
-    """POST and GET /translations; GET and DELETE of one, its events and files; and the page at /."""
-    routes = Blueprint(
-        "translation",
-        __name__,
-        template_folder="templates",
-        static_folder="static",
-        static_url_path="/static/translation",
-    )
+def register(routes: Blueprint, settings: Settings) -> None:
+    """Adds both routes."""
 
     @routes.post("/translations")
     def create() -> tuple[Response, int, dict[str, str]]:
@@ -78,9 +71,3 @@ def make_blueprint(settings: Settings) -> Blueprint:
         if translation is None:
             abort(404, f"there is no translation {translation_id}: it never was, or it was kept long enough")
         return jsonify(translation.public())
-
-    add_page(routes, settings)
-    events.add_to(routes)
-    downloads.register(routes)
-    listing.register(routes)
-    return routes
