@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Download, FilePayload, Page, Request, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Download, FilePayload, Page, Request, Response, expect
+from playwright.sync_api import Error as PlaywrightError
 
 #: Where pictures of each state are put, and those of tests that failed.
 SCREENSHOTS = os.environ.get("TANDEM_SCREENSHOTS")
 #: Of every wait: much more than it takes, because a test machine can be busy.
 LONGEST_MS = 45_000
+OPENINGS = 3
 PARAGRAPH = "The red house is very beautiful today. Yesterday I read a good book about the history of the sea."
 #: Chromium's own remark on an answer that is an error or does not come: the page has to cope with it, and is told so.
 _REMARK = "Failed to load resource"
@@ -27,7 +29,9 @@ class Visitor:
         self.complaints: list[str] = []
         self.requests: list[Request] = []
         self.context = context
+        self._interrupted = False
         context.on("request", self._note_request)
+        context.on("requestfailed", self._note_failure)
         self.page = self.new_tab()
 
     def new_tab(self) -> Page:
@@ -50,9 +54,20 @@ class Visitor:
 
     def open(self, path: str = "/") -> Visitor:
         """Goes there, and waits until the page has asked for the models."""
-        with self.page.expect_response(lambda response: response.url.endswith("/models")):
-            self.page.goto(self.url + path)
-        return self
+        for _ in range(OPENINGS):
+            self._interrupted = False
+            try:
+                with self.page.expect_response(_has_models, timeout=LONGEST_MS / OPENINGS):
+                    self.page.goto(self.url + path)
+                return self
+            except PlaywrightError:
+                # Chromium drops what it is loading when any container on this machine comes or goes.
+                if not self._interrupted:
+                    raise
+        raise AssertionError(f"the network changed at each of {OPENINGS} openings")
+
+    def _note_failure(self, request: Request) -> None:
+        self._interrupted |= "ERR_NETWORK_CHANGED" in (request.failure or "")
 
     def write(self, text: str, *, source: str = "en", target: str = "es", model: str | None = None) -> Visitor:
         """Fills the form in."""
@@ -144,6 +159,10 @@ class Visitor:
     def sent(self, method: str, ending: str) -> Sequence[Request]:
         """The requests with a path that ends so."""
         return [request for request in self.requests if request.method == method and request.url.endswith(ending)]
+
+
+def _has_models(response: Response) -> bool:
+    return response.url.endswith("/models")
 
 
 def payload(name: str, content: bytes) -> FilePayload:
