@@ -1,14 +1,21 @@
-"""Cuts a text that is too long for a model where it hurts least: at lines, sentences, words, anywhere."""
+"""Cuts a text that is too long for a model where it hurts least: at lines, sentences, words, anywhere.
+
+Never within a placeholder: half an address or half a tag could not be hidden from the model.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 
+from app.translation.engine.masks import OPAQUE, opaque
+
 #: Tokens are estimated as UTF-8 bytes / 3, which is on the safe side for the models in use.
 BYTES_PER_TOKEN = 3
 
 _WHITE_SPACE = re.compile(r"\s+")
+# Placeholders and what stands between them.
+_RUNS = re.compile(f"([{OPAQUE}]+)|([^{OPAQUE}]+)")
 _SENTENCE_ENDS = ".!?…;:。！？"  # noqa: RUF001
 
 #: Tells whether a text may be cut at the white space between `before` and what follows.
@@ -32,13 +39,18 @@ _CUTS: tuple[Cut, ...] = (_at_lines, _at_sentences, _at_words)
 
 
 def cut(text: str, budget: int) -> Iterator[tuple[bool, str]]:
-    """(True, words) and (False, white space) that make up `text`; words are at most `budget` tokens, if it can be."""
+    """(True, words) and (False, what stays as it is) that make up `text`; words are at most `budget` tokens.
+
+    What stays is white space, and a placeholder that is too long by itself.
+    """
     inner = text.strip()
     start = text.index(inner) if inner else len(text)
     yield False, text[:start]
-    if inner:
-        yield from _fit(inner, budget, 0)
-    yield False, text[start + len(inner) :]
+    at = start
+    for is_text, piece in _fit(opaque(inner), budget, 0) if tokens(inner) > budget else [(bool(inner), inner)]:
+        yield is_text, text[at : at + len(piece)]
+        at += len(piece)
+    yield False, text[at:]
 
 
 def tokens(text: str) -> int:
@@ -99,5 +111,9 @@ def _pack(parts: list[tuple[bool, str]], budget: int) -> Iterator[tuple[bool, st
 def _cut_anywhere(text: str, budget: int) -> Iterator[tuple[bool, str]]:
     # The longest character takes four bytes in UTF-8.
     step = max(1, budget * BYTES_PER_TOKEN // 4)
-    for at in range(0, len(text), step):
-        yield True, text[at : at + step]
+    parts: list[tuple[bool, str]] = []
+    for hidden, run in _RUNS.findall(text):
+        if hidden:
+            parts.append((tokens(hidden) <= budget, hidden))
+        parts += [(True, run[at : at + step]) for at in range(0, len(run), step)]
+    yield from _pack(parts, budget)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.translation.documents.chunks import INDENTATION, Builder
+from app.translation.engine.masks import opaque
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})(.*)")
@@ -27,11 +28,12 @@ def add_paragraph(lines: Iterable[str], build: Builder, margin: str = INDENTATIO
 
     margin: the pattern of what stands before each line and is none of its words.
     """
+    lines = list(lines)
     prose: list[str] = []
-    for line in lines:
+    for line, seen in zip(lines, _seen(lines), strict=True):
         start = re.match(margin, line)
         begin = start.end() if start else 0
-        separators = _separators(line[begin:].strip())
+        separators = _separators(seen[begin : len(line.rstrip())])
         if separators:
             build.prose("".join(prose), margin)
             prose.clear()
@@ -40,6 +42,17 @@ def add_paragraph(lines: Iterable[str], build: Builder, margin: str = INDENTATIO
         else:
             prose.append(line)
     build.prose("".join(prose), margin)
+
+
+def _seen(lines: Sequence[str]) -> Iterator[str]:
+    """The lines in which separators are looked for: the bar of `ls | sort` or {{ name | title }} is none."""
+    text = "".join(lines)
+    if "|" in text or _SEPARATOR.search(text):
+        text = opaque(text)
+    at = 0
+    for line in lines:
+        yield text[at : at + len(line)]
+        at += len(line)
 
 
 def add_row(line: str, build: Builder, margin: str) -> None:

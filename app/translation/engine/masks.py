@@ -20,6 +20,11 @@ _STRICT = re.compile(f"⟦{_NUMBER}⟧")
 _LOOSE = re.compile(f"[{_OPEN}]{_NUMBER}[{_CLOSE}]")
 _WORD = re.compile(r"[^\W\d_]")
 
+#: In place of the characters of a placeholder, by their bytes in UTF-8: neither white space nor letters.
+OPAQUE = "\x1a\x80\ue000\U000f0000"
+# Characters of a link that is better not torn apart; the words of a longer one are a text like any other.
+LONGEST_LINK = 300
+
 # How much a sentence about lost tokens tells.
 MAX_TOLD = 3
 MAX_TOLD_LENGTH = 40
@@ -125,6 +130,33 @@ def mask(text: str, *, markdown: bool = False) -> Masked:
         parts += text[at:start], _NAMED.format(len(hidden))
         at = end
     return Masked("".join(parts) + text[at:], tuple(hidden))
+
+
+def opaque(text: str) -> str:
+    """The text, as long as it is in characters and bytes, with nothing to be seen in its placeholders and links."""
+    parts: list[str] = []
+    at = 0
+    for start, end in _whole(text):
+        parts += text[at:start], "".join(OPAQUE[len(sign.encode()) - 1] for sign in text[start:end])
+        at = end
+    return "".join(parts) + text[at:]
+
+
+def _whole(text: str) -> list[tuple[int, int]]:
+    """Where a text must not be taken apart, in its order: at each placeholder, and from end to end of short links."""
+    spans: list[tuple[int, int]] = []
+    links: list[int] = []
+    for start, end in _spans(text, markdown=True):
+        if text[start:end].isspace():
+            continue
+        if text[start:end] == "[":
+            links.append(start)
+        elif text[start] == "]" and links and end - (opening := links.pop()) <= LONGEST_LINK:
+            start = opening
+            while spans and spans[-1][0] >= start:
+                spans.pop()
+        spans.append((start, end))
+    return spans
 
 
 def _spans(text: str, markdown: bool) -> Iterator[tuple[int, int]]:

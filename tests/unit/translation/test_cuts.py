@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.translation import documents
 from app.translation.documents.chunks import Document
 from app.translation.documents.cuts import tokens
+from app.translation.engine.masks import opaque
 
 # Much white space of all kinds, and characters of one to four bytes.
 TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)
@@ -53,7 +54,42 @@ def test_neighbours_stay_together_as_far_as_they_fit() -> None:
 def test_a_word_without_end_is_cut_anywhere() -> None:
     document = split("漢" * 10, budget=4)
 
-    assert [chunk.text for chunk in document.chunks] == ["漢漢漢", "漢漢漢", "漢漢漢", "漢"]
+    assert [chunk.text for chunk in document.chunks] == ["漢漢漢", "漢漢漢", "漢漢漢漢"]
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        '<a href="/a" title="The dog. The cat. The tree.">',
+        "`cat it. sort it. count it.`",
+        "{n, plural, one {One dog. It is big.} other {Dogs. They are big.}}",
+        "{{ the.dog | default: no dog }}",
+        "[the dog. the cat](the-dog.md)",
+        "https://example.org/" + "a" * 40,
+    ],
+)
+@pytest.mark.parametrize("before", range(20))
+def test_no_placeholder_is_cut_in_two(placeholder: str, before: int) -> None:
+    text = "Four. " * before + placeholder + " Five." * 30
+
+    document = split(text, budget=30)
+
+    assert [chunk.text for chunk in document.chunks if placeholder in chunk.text]
+    assert document.join([chunk.text for chunk in document.chunks]) == text
+
+
+def test_a_placeholder_that_is_too_long_by_itself_never_reaches_the_model() -> None:
+    image = f"![A house](data:image/png;base64,{'Ab9+' * 100})"
+
+    document = split(f"The house: {image} is big.", budget=30)
+
+    assert [chunk.text for chunk in document.chunks] == ["The house:", "is big."]
+    assert document.join(["La casa:", "es grande."]) == f"La casa: {image} es grande."
+
+
+@given(TEXTS | st.text(st.sampled_from("a[](){}`<>|$% .\n\x1a\ue000"), max_size=200))
+def test_what_is_opaque_is_as_long_as_the_text(text: str) -> None:
+    assert [len(seen) for seen in (opaque(text), opaque(text).encode())] == [len(text), len(text.encode())]
 
 
 @pytest.mark.parametrize("middle", [" " * 1_000_000, " \n" * 500_000, " " * 500_000 + "\n" + " " * 500_000])

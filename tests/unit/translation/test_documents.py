@@ -131,6 +131,15 @@ def test_dots_and_rules_never_reach_the_model(text: str) -> None:
     assert translated(text, "text") == text.replace("Chapter one", "CHAPTER ONE")
 
 
+@pytest.mark.parametrize("format", ["text", "markdown"])
+@pytest.mark.parametrize(
+    "line",
+    ["Run `cat a | sort b` now.", "Hello {{ name | title }}.", 'A <b   title="A dog">dog</b>.', "See [a | b](c.md)."],
+)
+def test_separators_within_placeholders_are_none(format: str, line: str) -> None:
+    assert [chunk.text for chunk in documents.read(line, format, budget=500).chunks] == [line]
+
+
 def test_what_has_no_letters_is_never_sent() -> None:
     assert texts("12 + 5 = 17\n\n* * *\n\n______\n\nYes.", "text") == ["Yes."]
 
