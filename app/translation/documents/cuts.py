@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from app.translation.engine.masks import OPAQUE, opaque
+from app.translation.documents.masks import OPAQUE, opaque
 
 #: Tokens are estimated as UTF-8 bytes / 3, which is on the safe side for the models in use.
 BYTES_PER_TOKEN = 3

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from app.translation.documents.masks import Masked, PlaceholdersChanged, mask
 from app.translation.engine import glossary, prompt
 from app.translation.engine.guards import cleaned, find_problem
-from app.translation.engine.masks import Masked, PlaceholdersChanged, mask
 from app.translation.engine.ollama import UNFINISHED, BadAnswer, Call, Ollama
 from app.translation.store import Part, Problem
 

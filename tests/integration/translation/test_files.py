@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from app.translation.engine.masks import mask
+from app.translation.documents.masks import mask
 from tests.integration.tandem import Tandem
 
 PLACEHOLDERS = Path(__file__).parents[2] / "data" / "placeholders.txt"

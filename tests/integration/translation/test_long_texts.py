@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.translation import documents
-from app.translation.engine.masks import mask
+from app.translation.documents.masks import mask
 from tests.integration.tandem import Model, Tandem, await_true
 
 Start = Callable[..., Tandem]

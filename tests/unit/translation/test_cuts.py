@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.translation import documents
 from app.translation.documents.chunks import Document
 from app.translation.documents.cuts import tokens
-from app.translation.engine.masks import opaque
+from app.translation.documents.masks import opaque
 
 # Much white space of all kinds, and characters of one to four bytes.
 TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)

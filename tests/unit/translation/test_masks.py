@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.translation.engine.masks import PlaceholdersChanged, mask
+from app.translation.documents.masks import PlaceholdersChanged, mask
 
 HIDDEN = [
     "{name}", "{0}", "{}", "{user.name!r:>10}", "{{x}}", "{{ user.name }}", "{{{raw}}}", "{% if a %}", "${x}", "#{x}",
