@@ -22,8 +22,9 @@ from app.translation.cache import Cache
 from app.translation.documents.chunks import Document
 from app.translation.engine.ollama import BadAnswer, Cut, ModelMissing, Ollama, OllamaError
 from app.translation.engine.part import Translator, Wish
+from app.translation.parts import Part, Problem
 from app.translation.running import Running
-from app.translation.store import Part, Problem, Store, Translation
+from app.translation.store import Store, Translation
 
 logger = logging.getLogger(__name__)
 

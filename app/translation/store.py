@@ -23,6 +23,7 @@ import redis
 
 from app.queueing.along import ENQUEUE, Along
 from app.queueing.submission import Record
+from app.translation.parts import Part, Problem
 from app.translation.request import Format, TranslationRequest
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -33,31 +34,6 @@ ENDED = "tandem:translations:ended"
 _CHANGE = ENQUEUE + (Path(__file__).parent / "scripts" / "change.lua").read_text()
 _OPTIONAL = ("source", "translation", "error", "started_at", "finished_at", "file_name", "callback_url")
 _STATE = ("status", "done", "total", "characters", "error", "version")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with one part of a finished translation.
-
-    kind: its name, such as `placeholders`. detail: a sentence. kept: whether the part's source or the model's doubtful
-    answer stands in the result.
-    """
-
-    kind: str
-    detail: str
-    kept: Literal["source", "answer"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A finished chunk: its translation, what is wrong with it, and a digest of what was translated.
-
-    By the digest a part is known that was stored before an upgrade changed how texts are cut.
-    """
-
-    text: str
-    problems: tuple[Problem, ...] = ()
-    of: str = ""
 
 
 @dataclass(frozen=True)

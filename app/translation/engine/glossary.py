@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from app.translation.engine.scripts import EDGELESS
-from app.translation.store import Problem
+from app.translation.parts import Problem
 
 # What a prompt can hold beside the text.
 MAX_RELEVANT = 50

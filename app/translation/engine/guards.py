@@ -11,7 +11,7 @@ import re
 from app.translation.engine.chatter import cleaned, talks
 from app.translation.engine.loops import loops
 from app.translation.engine.scripts import EDGELESS, HAN, HANGUL, KANA, UNSPACED
-from app.translation.store import Problem
+from app.translation.parts import Problem
 
 __all__ = ["cleaned", "find_problem"]
 

@@ -10,7 +10,7 @@ from app.translation.documents.masks import Masked, PlaceholdersChanged, mask
 from app.translation.engine import glossary, prompt
 from app.translation.engine.guards import cleaned, find_problem
 from app.translation.engine.ollama import UNFINISHED, BadAnswer, Call, Ollama
-from app.translation.store import Part, Problem
+from app.translation.parts import Part, Problem
 
 #: How often a part is asked for in one go. The model decides the same way again unless it is told what was wrong.
 TRIES = 3

@@ -8,7 +8,7 @@ import pytest
 
 from app.translation.engine.ollama import TRUNCATED, UNFINISHED, BadAnswer, Call, Cut, OllamaError
 from app.translation.engine.part import TRIES, Translator, Wish
-from app.translation.store import Part
+from app.translation.parts import Part
 
 SOURCE = "The red house is very beautiful today, and the garden is full of flowers."
 GOOD = "La casa roja es muy bella hoy, y el jardín está lleno de flores."

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from fakeredis import FakeRedis
 
+from app.translation.parts import Part
 from app.translation.request import TranslationRequest
-from app.translation.store import Part, State, Store, Translation, changes_channel
+from app.translation.store import State, Store, Translation, changes_channel
 
 ASKED = TranslationRequest(text="Good morning.", target="es")
 

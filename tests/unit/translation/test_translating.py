@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.translation.engine.ollama import Call, Cut
-from app.translation.store import Part, Problem
+from app.translation.parts import Part, Problem
 
 TWO = "The red house is old.\n\nThe garden is green."
 LOST = Problem("empty", "the model gave an empty answer", "source")

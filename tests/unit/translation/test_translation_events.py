@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.event_streams import responses
-from app.translation.store import Part, Store
+from app.translation.parts import Part
+from app.translation.store import Store
 from app.web import connections
 from tests.unit.engine import eventually
 
