@@ -24,14 +24,18 @@ def store(client: FakeRedis) -> Store:
     return Store(client, retention=60)
 
 
-@pytest.fixture
-def job(store: Store, client: FakeRedis) -> Translation:
+def new(store: Store, client: FakeRedis) -> Translation:
     job = store.create(ASKED, model="apertium")
     record = store.record(job)
     fields: Any = record.fields
     client.hset(record.key, mapping=fields)
     client.zadd(record.index, {record.member: 0})
     return job
+
+
+@pytest.fixture
+def job(store: Store, client: FakeRedis) -> Translation:
+    return new(store, client)
 
 
 def now(store: Store, job: Translation) -> Translation:
@@ -130,15 +134,6 @@ def test_what_is_gone_cannot_be_changed(store: Store, job: Translation, client: 
     assert store.get(job.id) is None
     assert not store.finish(job.id, run, "Buenos días.")
     assert store.get(job.id) is None
-
-
-def new(store: Store, client: FakeRedis) -> Translation:
-    job = store.create(ASKED, model="apertium")
-    record = store.record(job)
-    fields: Any = record.fields
-    client.hset(record.key, mapping=fields)
-    client.zadd(record.index, {record.member: 0})
-    return job
 
 
 def test_pages_give_every_translation_once_the_newest_first(
