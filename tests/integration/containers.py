@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from docker.errors import DockerException
 from testcontainers.core.network import Network
 
 from tests.integration.tandem import IMAGE, Model, Receiver, Tandem
@@ -16,7 +17,10 @@ running: list[Tandem | Model | Receiver] = []
 def add_logs(report: pytest.TestReport) -> None:
     """What every running container has logged, a section for each."""
     for container in running:
-        logs = container.logs() if container.started else "it did not start"
+        try:
+            logs = container.logs() if container.started else "it did not start"
+        except DockerException as error:  # somebody has removed it
+            logs = f"there are none: {error}"
         report.sections.append((f"logs of {type(container).__name__}", logs))
 
 
