@@ -228,7 +228,7 @@ def test_a_failure_that_explains_itself_is_logged_in_one_line(start: Start, mode
     tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-404")["id"])
 
     (line,) = tandem.output("cat", "/var/log/supervisor/worker-00-error.log").splitlines()
-    assert "gave up after attempt 1: OllamaRefused: Ollama refused (404): model 'apertium-404' not found" in line
+    assert "gave up after attempt 1: ModelMissing: Ollama refused (404): model 'apertium-404' not found" in line
 
 
 def test_every_line_of_a_running_message_names_it(start_probes: Start) -> None:
