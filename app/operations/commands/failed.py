@@ -70,6 +70,14 @@ def choosing(command: F) -> F:
     return command
 
 
+def these_or_all(command: F) -> F:
+    """Adds what names letters to be changed: their ids, or --all with the options by which they are chosen."""
+    command = choosing(force_option(command))
+    about = "All messages that are dead now, or those of the options."
+    command = click.option("--all", "everything", is_flag=True, help=about)(command)
+    return click.argument("ids", nargs=-1, metavar="[ID]...")(command)
+
+
 @click.group()
 def failed() -> None:
     """Show, retry and remove messages that failed for good."""
@@ -100,10 +108,7 @@ def show(ctx: click.Context, /, id_: str | None, limit: int, stats: bool, as_jso
 
 
 @failed.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All messages that are dead now, or those of the options.")
-@choosing
-@force_option
+@these_or_all
 def retry(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | None) -> None:
     """Send failed messages again, with their retries as if they were new."""
     _refuse_both_or_neither(ids, everything, choice)
@@ -120,10 +125,7 @@ def retry(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | N
 
 
 @failed.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All messages that are dead now, or those of the options.")
-@choosing
-@force_option
+@these_or_all
 def remove(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | None) -> None:
     """Forget failed messages for good."""
     _refuse_both_or_neither(ids, everything, choice)
