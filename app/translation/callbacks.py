@@ -26,7 +26,7 @@ from app.translation.store import Status
 
 logger = logging.getLogger(__name__)
 
-#: How many calls may run at the same time, over all containers on one Redis: receivers can be slow.
+#: How many calls may run at the same time at most, over all containers on one Redis: receivers can be slow.
 AT_ONCE = 4
 
 

@@ -68,11 +68,12 @@ def _checks(settings: Settings) -> Sequence[Check]:
 def _at_once(settings: Settings) -> Mapping[str, int]:
     """A message makes one call after the other, so its place in the queue's bound is its place at Ollama.
 
-    The bound on callbacks keeps slow receivers from taking all threads.
+    The bound on callbacks keeps slow receivers from taking all threads, also where there are few.
     """
+    half_of_all = settings.workers * settings.worker_threads // 2
     return {
         actors.translate.queue_name: settings.ollama_concurrency,
-        callbacks.call_back.queue_name: callbacks.AT_ONCE,
+        callbacks.call_back.queue_name: max(1, min(callbacks.AT_ONCE, half_of_all)),
     }
 
 

@@ -232,3 +232,14 @@ def test_a_call_that_cannot_be_signed_any_more_is_not_made(
     with pytest.raises(PermanentError, match="CALLBACK_SECRET is not set"):
         call_back(*queued(redis_client)[0])
     assert posted == []
+
+
+@pytest.mark.parametrize(("workers", "threads", "calls"), [(2, 4, 4), (8, 8, 4), (1, 4, 2), (1, 3, 1), (1, 1, 1)])
+def test_slow_receivers_take_half_of_the_threads_at_most(
+    redis_client: redis.Redis, workers: int, threads: int, calls: int
+) -> None:
+    from app.translation.workload import translation
+
+    config = settings.Settings(workers=workers, worker_threads=threads)
+
+    assert translation.at_once(config)["callbacks"] == calls
