@@ -35,8 +35,10 @@ _NAME = re.compile(r"(?=.{1,253}\.?\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))(?:
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
-# What clouds tell their machines about themselves, where it is not link-local: Alibaba, AWS, Azure.
-_METADATA = {ip_address(text) for text in ("100.100.100.200", "fd00:ec2::254", "168.63.129.16")}
+# What clouds tell their machines about themselves, where it is not link-local: Alibaba, AWS, Azure, Google, Oracle.
+_METADATA = {
+    ip_address(text) for text in ("100.100.100.200", "fd00:ec2::254", "168.63.129.16", "fd20:ce::254", "192.0.0.192")
+}
 
 
 class BadUrl(PermanentError):
