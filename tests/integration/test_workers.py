@@ -20,8 +20,8 @@ def test_a_worker_says_at_its_start_after_what_it_will_leave(start: Start) -> No
     tandem = start(WORKER_TIME_LIMIT="60", WORKER_MEMORY_LIMIT="1G", WORKER_FAILURE_LIMIT="7").await_healthy()
 
     assert (
-        "consuming callbacks, translations, webhooks with 4 threads; leaves after 60 s, at 1024 MiB, after 1000 messages, "
-        "after 7 failures in a row" in tandem.worker_log()
+        "consuming callbacks, translations, webhooks with 4 threads; leaves after 60 s, at 1024 MiB, "
+        "after 1000 messages, after 7 failures in a row" in tandem.worker_log()
     )
 
 
