@@ -60,7 +60,8 @@ def submit(
     while True:
         known = broker.submit(message, store.record(translation), once=once, most_waiting=settings.queue_limit)
         if known is None or once is None:
-            return translation
+            # Without a queue it has been translated meanwhile.
+            return (store.get(translation.id) if settings.queue_transport == "sync" else None) or translation
         first_id, _, fingerprint = known.partition(" ")
         if fingerprint != once.value.partition(" ")[2]:
             raise OtherRequest("this Idempotency-Key was used for another request: use a new one for each translation")

@@ -49,7 +49,7 @@ def _checks(settings: Settings) -> Sequence[Check]:
         try:
             names = actors.ollama().models()
         except OllamaError as error:
-            raise Warn(f"{error}; translations wait until it answers") from error
+            raise Warn(f"{error}; translations fail when their retries are used up") from error
         missing = [model for model in models.configured(settings) if full_name(model) not in names]
         if missing and (pull := pulls.running()):
             raise Warn(str(pull))

@@ -66,11 +66,11 @@ def application(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> F
     monkeypatch.setenv("OLLAMA_MODELS", "*")
     settings.current.cache_clear()
     made = create_app()
-    _take_all_actors()
+    take_all_actors()
     return made
 
 
-def _take_all_actors() -> None:
+def take_all_actors() -> None:
     """Actors belong to the broker of the test that imported them first, and there is one for each set of settings."""
     installed = broker.install(settings.current())
     dramatiq.set_broker(installed)

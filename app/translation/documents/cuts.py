@@ -13,12 +13,13 @@ from app.translation.documents.masks import OPAQUE, opaque
 #: Tokens are estimated as UTF-8 bytes / 3, which is on the safe side for the models in use.
 BYTES_PER_TOKEN = 3
 
-_WHITE_SPACE = re.compile(r"\s+")
+# White space, and nothing behind a sentence of Chinese or Japanese, which need none.
+_SPACE = re.compile(r"\s+|(?<=[。！？])(?=[^\s」』”’）])|(?<=[。！？][」』”’）])(?=\S)")  # noqa: RUF001
 # Placeholders and what stands between them.
 _RUNS = re.compile(f"([{OPAQUE}]+)|([^{OPAQUE}]+)")
 _SENTENCE_ENDS = ".!?…;:。！？"  # noqa: RUF001
 
-#: Tells whether a text may be cut at the white space between `before` and what follows.
+#: Tells whether a text may be cut at the space between `before` and what follows.
 Cut = Callable[[str, str], bool]
 
 
@@ -26,8 +27,8 @@ def _at_lines(_before: str, space: str) -> bool:
     return "\n" in space
 
 
-def _at_sentences(before: str, _space: str) -> bool:
-    return before in _SENTENCE_ENDS
+def _at_sentences(before: str, space: str) -> bool:
+    return not space or before in _SENTENCE_ENDS
 
 
 def _at_words(_before: str, _space: str) -> bool:
@@ -67,7 +68,7 @@ def _parts(text: str, cut: Cut) -> Iterator[tuple[bool, str]]:
     start = text.index(inner) if inner else len(text)
     yield False, text[:start]
     at = 0
-    for space in _WHITE_SPACE.finditer(inner):
+    for space in _SPACE.finditer(inner):
         if cut(inner[space.start() - 1], space.group()):
             yield True, inner[at : space.start()]
             yield False, space.group()

@@ -12,7 +12,7 @@ from app.translation.documents.cuts import tokens
 from app.translation.documents.masks import opaque
 
 # Much white space of all kinds, and characters of one to four bytes.
-TEXTS = st.text(st.sampled_from("aé漢😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)
+TEXTS = st.text(st.sampled_from("aé漢。」😀. \n\t\r\u00a0\u2028!?") | st.characters(codec="utf-8"), max_size=400)
 
 
 def split(text: str, *, budget: int) -> Document:
@@ -30,6 +30,15 @@ def test_every_piece_has_words_and_fits(text: str, budget: int) -> None:
     for chunk in split(text, budget=budget).chunks:
         assert chunk.text.strip() == chunk.text != ""
         assert tokens(chunk.text) <= budget
+
+
+def test_a_long_paragraph_of_chinese_is_cut_behind_sentences() -> None:
+    sentences = [f"第{number}天他说「今天的天气非常好。」我们就一起去公园散步了。" for number in range(40)]
+    document = split("".join(sentences), budget=60)
+
+    assert len(document.chunks) > 10
+    assert all(chunk.text.endswith(("。", "」")) for chunk in document.chunks)
+    assert document.join([chunk.text for chunk in document.chunks]) == "".join(sentences)
 
 
 def test_white_space_between_paragraphs_never_reaches_the_model() -> None:

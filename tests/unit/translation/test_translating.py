@@ -10,8 +10,10 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app import settings
 from app.translation.engine.ollama import Call, Cut
 from app.translation.parts import Part, Problem
+from tests.unit.conftest import take_all_actors
 
 TWO = "The red house is old.\n\nThe garden is green."
 LOST = Problem("empty", "the model gave an empty answer", "source")
@@ -184,3 +186,20 @@ def test_a_translation_that_is_cancelled_in_the_middle_just_stops(
     actors.translate.fn(id_)
 
     assert (now(client, id_)["status"], now(client, id_)["translation"]) == ("cancelled", None)
+
+
+def test_without_a_queue_the_answer_is_the_end(
+    application: Flask, actors: Any, use: Callable[[Loud], Loud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.web.application import create_app
+
+    use(Loud())
+    monkeypatch.setenv("QUEUE_TRANSPORT", "sync")
+    settings.current.cache_clear()
+    client = create_app().test_client()
+    take_all_actors()
+
+    answer = client.post("/translations", json={"text": TWO, "source": "en", "target": "es"})
+    settings.current.cache_clear()
+
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "done")
