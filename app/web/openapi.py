@@ -12,7 +12,7 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, Response, render_template
+from flask import Blueprint, Flask, Response, render_template, request
 
 from app.api.access import open_to_all
 from app.queueing.workload import Workload
@@ -47,7 +47,8 @@ def register(app: Flask, settings: Settings, workloads: Iterable[Workload]) -> N
     def docs() -> str:
         from app.web import reading
 
-        return render_template("docs.html", document=document(), operations=reading.operations(document()))
+        operations = reading.operations(document(), request.host_url.rstrip("/"))
+        return render_template("docs.html", document=document(), operations=operations)
 
     app.register_blueprint(routes)
 

@@ -64,9 +64,9 @@ class Operation:
     answers: tuple[Answer, ...]
 
 
-def operations(document: Json) -> list[Operation]:
-    """All operations, in the document's order."""
-    reader = _Reader(document)
+def operations(document: Json, server: str) -> list[Operation]:
+    """All operations, in the document's order. `server`: where their requests go to, such as http://localhost:8000."""
+    reader = _Reader(document, server)
     return [
         reader.operation(path, method, item)
         for path, item in document["paths"].items()
@@ -76,8 +76,9 @@ def operations(document: Json) -> list[Operation]:
 
 
 class _Reader:
-    def __init__(self, document: Json) -> None:
+    def __init__(self, document: Json, server: str) -> None:
         self._document = document
+        self._server = server
 
     def operation(self, path: str, method: str, item: Json) -> Operation:
         described = item[method]
@@ -117,7 +118,7 @@ class _Reader:
         for parameter in parameters:
             path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "…")))
         words = ["curl", *(["-X", method.upper()] if method not in ("get", "post") else [])]
-        words.append(f"http://localhost:8000{path}")
+        words.append(f"{self._server}{path}")
         if described.get("security"):
             words += ["-H", "Authorization: Bearer $API_TOKEN"]
         bodies: Json = described.get("requestBody", {}).get("content", {})

@@ -152,8 +152,8 @@ def test_the_page_shows_every_operation_with_a_request_to_try(client: FlaskClien
         for operation in (item[method] for method in item if method != "parameters"):
             assert f'id="{operation["operationId"]}"' in page
             assert operation["summary"] in page
-    assert "curl http://localhost:8000/translations -H &#39;Content-Type: application/json&#39; -d" in page
-    assert "curl http://localhost:8000/translations -F file=@guide.md -F target=es" in page
+    assert "curl http://localhost/translations -H &#39;Content-Type: application/json&#39; -d" in page
+    assert "curl http://localhost/translations -F file=@guide.md -F target=es" in page
     assert "at most 1,000,000 characters" in page
     assert "`" not in page
 
