@@ -55,7 +55,12 @@ async function watch(translation) {
   try {
     let last = translation;
     if (!ENDED.includes(translation.status)) {
-      await follow(id, { signal, show: (state) => signal.aborted || progress.show(state), away: progress.sayAway });
+      const show = (state) => {
+        if (signal.aborted) return;
+        progress.show(state);
+        history.describe({ ...translation, ...state });
+      };
+      await follow(id, { signal, show, away: progress.sayAway });
       last = await api.translation(id);
     }
     if (!signal.aborted) finish(last);
