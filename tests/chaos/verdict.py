@@ -101,8 +101,9 @@ def _end(verdict: Verdict, message: Message, times: int, error: str | None) -> s
     if error == "WorkerKilled":
         return "dead after three kills"
     if message.kind == "despair":
-        if error != "RuntimeError":
-            verdict.broken.append(f"lost: {message.id} ran {times} times and is no dead letter ({error})")
+        # Its own error, or that of a Redis that did not let it note its last run.
+        if error is None:
+            verdict.broken.append(f"lost: {message.id} ran {times} times and is no dead letter")
             return "lost"
         return "dead"
     if error is not None:

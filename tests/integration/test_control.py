@@ -156,7 +156,7 @@ def test_a_message_that_is_sent_by_hand_is_handled_at_its_time(start_probes: Sta
 
 
 BAD_INPUT = [
-    (["send", "nope"], "Error: no actor is called nope: known are block, chatter, "),
+    (["send", "nope"], "Error: no actor is called nope: known are block, call_back, chatter, "),
     (["send", "count", "[5, 1]"], "Error: count: key: 5 is not allowed: a string is\n"),
     (["send", "count", '["a"'], "Error: count: "),
     (["send", "count", '["a", 1]', "--delay", "8d"], "Error: --delay 8d is not allowed: "),
@@ -213,7 +213,7 @@ def test_a_dedicated_queue_that_no_actor_uses_stops_the_start(start: Start) -> N
 
     assert tandem.docker.wait(timeout=20)["StatusCode"] == 78
     assert tandem.docker.logs().decode() == (
-        "WORKER_DEDICATED=nope=1 cannot be used: allowed are names out of translations, webhooks\n"
+        "WORKER_DEDICATED=nope=1 cannot be used: allowed are names out of callbacks, translations, webhooks\n"
     )
 
 

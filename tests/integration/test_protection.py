@@ -24,7 +24,7 @@ GIVEN_UP_SECONDS = 30
 
 @pytest.fixture
 def tandem(start: Callable[..., Tandem]) -> Tandem:
-    return start(API_TOKEN=TOKEN, RATE_LIMIT="5").await_healthy()
+    return start(API_TOKEN=TOKEN, RATE_LIMIT="5", OLLAMA_URL="http://nowhere:11434").await_healthy()
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:

@@ -54,6 +54,7 @@ def test_two_containers_tell_the_same_and_it_is_what_has_happened(redis_elsewher
     expected = {
         "queues": {
             "probes": {"ready": 0, "in_flight": len(napping), "delayed": DELAYED, "failed": len(attempts)},
+            "callbacks": {"ready": 0, "in_flight": 0, "delayed": 0, "failed": 0},
             "translations": {"ready": UNSERVED, "in_flight": 0, "delayed": 0, "failed": 0},
             "urgent": {"ready": 0, "in_flight": 0, "delayed": 0, "failed": 0},
         },
@@ -85,8 +86,8 @@ def test_workers_of_all_containers_are_told_with_what_they_run(redis_elsewhere: 
     workers = figures(other)["workers"]
     first, second = (tandem.docker.attrs["Config"]["Hostname"] for tandem in (one, other))
     assert {worker["name"]: worker["queues"] for worker in workers} == {
-        f"{first}:worker_00": ["probes", "translations", "urgent"],
-        f"{first}:worker_01": ["probes", "translations", "urgent"],
+        f"{first}:worker_00": ["callbacks", "probes", "translations", "urgent"],
+        f"{first}:worker_01": ["callbacks", "probes", "translations", "urgent"],
         f"{second}:worker_00": ["probes"],
     }
     for worker in workers:

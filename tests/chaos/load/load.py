@@ -80,8 +80,8 @@ def _blueprint(_settings: Settings) -> Blueprint:
 _finish = Store.finish
 
 
-def _finish_and_count(self: Store, id_: str, run: str, translation: str) -> bool:
-    stored = _finish(self, id_, run, translation)
+def _finish_and_count(self: Store, id_: str, run: str, *result: Any) -> bool:
+    stored = _finish(self, id_, run, *result)
     if stored:
         client.hincrby(STORED, id_, 1)
     return stored

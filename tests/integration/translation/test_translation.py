@@ -86,40 +86,6 @@ def test_a_model_that_is_busy_at_first_is_asked_again(app: Tandem) -> None:
     assert (ended["status"], ended["translation"], ended["error"]) == ("done", "La casa es bella.", None)
 
 
-@pytest.mark.parametrize(
-    ("name", "reason", "calls"),
-    [
-        ("cut", "hung up", 4),
-        ("error-line", "the model broke off", 12),
-        ("no-done", "the answer ended in the middle", 12),
-        ("empty", "empty answer", 3),
-        ("500", "terminated", 4),
-        ("bad-option-500", "Ollama refused (500)", 1),
-        ("404", "Ollama refused (404)", 1),
-        ("length", "grew over the limit", 3),
-    ],
-)
-def test_a_model_that_misbehaves_is_asked_again_only_where_that_can_help(
-    app: Tandem, model: Model, name: str, reason: str, calls: int
-) -> None:
-    text = f"The {name} house is beautiful."
-
-    ended = app.ended(app.translate(text, source="en", model=f"apertium-{name}")["id"])
-
-    assert ended["status"] == "failed"
-    assert reason in ended["error"]
-    assert model.calls()["texts"][text] == calls
-
-
-def test_a_model_that_falls_silent_is_given_up_after_the_timeout(start: Start, model: Model) -> None:
-    tandem = start(OLLAMA_TIMEOUT="1", MAX_RETRIES="1", RETRY_DELAY="10").await_healthy()
-
-    ended = tandem.ended(tandem.translate("Good morning.", source="en", model="apertium-stall")["id"])
-
-    assert ended["status"] == "failed"
-    assert "was silent for too long" in ended["error"]
-
-
 def test_without_ollama_the_web_serves_and_everything_names_it(start: Start) -> None:
     tandem = start(OLLAMA_URL="http://nowhere:11434", MAX_RETRIES="1", RETRY_DELAY="10").await_healthy()
 
