@@ -160,7 +160,10 @@ BAD_INPUT = [
     (["send", "count", "[5, 1]"], "Error: count: key: 5 is not allowed: a string is\n"),
     (["send", "count", '["a"'], "Error: count: "),
     (["send", "count", '["a", 1]', "--delay", "8d"], "Error: --delay 8d is not allowed: "),
-    (["pause", "probes", "nope"], "Error: no queue is called nope: known are callbacks, probes, translations, urgent\n"),
+    (
+        ["pause", "probes", "nope"],
+        "Error: no queue is called nope: known are callbacks, probes, translations, urgent\n",
+    ),
     (["resume", "nope"], "Error: no queue is called nope: "),
     (["purge", "nope", "--force"], "Error: no queue is called nope: "),
 ]
