@@ -14,7 +14,7 @@ from playwright.sync_api import Error as PlaywrightError
 from testcontainers.core.network import Network
 
 from tests.browser.visitor import SCREENSHOTS, Visitor
-from tests.integration.containers import add_logs, model, network, running, start
+from tests.integration.containers import add_logs, model, network, running_until_left, start
 from tests.integration.tandem import Model, Tandem
 
 __all__ = ["model", "network", "start"]
@@ -74,21 +74,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app(network: Network, model: Model) -> Iterator[Tandem]:
-    yield from _running(Tandem(network, SETTINGS))
+    yield from running_until_left(Tandem(network, SETTINGS))
 
 
 @pytest.fixture(scope="session")
 def locked_app(network: Network, model: Model) -> Iterator[Tandem]:
     """One that asks for a token."""
-    yield from _running(Tandem(network, SETTINGS | {"API_TOKEN": TOKEN}))
-
-
-def _running(tandem: Tandem) -> Iterator[Tandem]:
-    running.append(tandem)
-    tandem.start().await_healthy()
-    yield tandem
-    running.remove(tandem)
-    tandem.remove()
+    yield from running_until_left(Tandem(network, SETTINGS | {"API_TOKEN": TOKEN}))
 
 
 @pytest.fixture

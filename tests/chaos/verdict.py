@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import redis
+
 from tests.chaos.house import House
 from tests.chaos.killer import Killer
 from tests.chaos.plan import Message
@@ -22,6 +24,13 @@ for _, key in ipairs(redis.call('KEYS', 'tandem:translation:*')) do
 end
 return {records, chunks}
 """
+
+# Its own, or that of a Redis that did not let it note its last run.
+_ERRORS_OF_DESPAIR = {"RuntimeError"} | {
+    name
+    for name, error in vars(redis.exceptions).items()
+    if isinstance(error, type) and issubclass(error, redis.RedisError)
+}
 
 
 @dataclass
@@ -101,9 +110,8 @@ def _end(verdict: Verdict, message: Message, times: int, error: str | None) -> s
     if error == "WorkerKilled":
         return "dead after three kills"
     if message.kind == "despair":
-        # Its own error, or that of a Redis that did not let it note its last run.
-        if error is None:
-            verdict.broken.append(f"lost: {message.id} ran {times} times and is no dead letter")
+        if error not in _ERRORS_OF_DESPAIR:
+            verdict.broken.append(f"lost: {message.id} ran {times} times and is no dead letter ({error})")
             return "lost"
         return "dead"
     if error is not None:

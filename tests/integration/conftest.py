@@ -10,7 +10,7 @@ import pytest
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.integration.containers import add_logs, model, network, running, start
+from tests.integration.containers import add_logs, model, network, running, running_until_left, start
 from tests.integration.tandem import IMAGE, LABEL, PROBES_IMAGE, Model, Receiver, Tandem
 
 __all__ = ["model", "network", "start"]
@@ -65,12 +65,7 @@ def late_receiver(network: Network) -> Iterator[Receiver]:
 @pytest.fixture(scope="session")
 def app(network: Network, model: Model) -> Iterator[Tandem]:
     """The container as it comes, for tests that leave it as they found it."""
-    tandem = Tandem(network, {"RETRY_DELAY": "200"})
-    running.append(tandem)
-    tandem.start().await_healthy()
-    yield tandem
-    running.remove(tandem)
-    tandem.remove()
+    yield from running_until_left(Tandem(network, {"RETRY_DELAY": "200"}))
 
 
 @pytest.fixture

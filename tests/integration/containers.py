@@ -24,6 +24,15 @@ def add_logs(report: pytest.TestReport) -> None:
         report.sections.append((f"logs of {type(container).__name__}", logs))
 
 
+def running_until_left(tandem: Tandem) -> Iterator[Tandem]:
+    """Starts a container, gives it when it is healthy, and removes it: the body of a fixture."""
+    running.append(tandem)
+    tandem.start().await_healthy()
+    yield tandem
+    running.remove(tandem)
+    tandem.remove()
+
+
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
     with Network() as network:
