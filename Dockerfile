@@ -1,9 +1,9 @@
-# --- builder: the virtual environment, from pinned and hashed packages --------------------------------------------
-FROM debian:trixie-slim AS builder
+# --- build: uv and compilers' place; the platform's packages and the platform itself in one virtual environment -----
+FROM debian:trixie-slim AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
 # Where TLS is signed by a local authority, that authority is in the base image's store.
-ENV UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_NO_PROGRESS=1
+ENV UV_SYSTEM_CERTS=1 UV_LINK_MODE=copy UV_NO_PROGRESS=1 VIRTUAL_ENV=/opt/venv PATH=/opt/builder/bin:/usr/local/bin:/usr/bin:/bin
 
 # hadolint ignore=DL3008
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
@@ -15,23 +15,48 @@ RUN --mount=type=bind,source=docker/builder.lock,target=/builder.lock --mount=ty
 
 # Bytecode is compiled here, because the runtime's root is read-only: it is half of the start's time.
 RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock --mount=type=cache,target=/root/.cache \
-    /opt/builder/bin/uv venv --python /usr/bin/python3 /opt/venv && \
-    VIRTUAL_ENV=/opt/venv /opt/builder/bin/uv pip install --quiet --require-hashes --compile-bytecode --requirement /requirements.lock && \
+    uv venv --python /usr/bin/python3 /opt/venv && \
+    uv pip install --quiet --no-deps --require-hashes --compile-bytecode --requirement /requirements.lock && \
     find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 
+# The wheel of the platform; uv builds it by itself, without a package from elsewhere.
+WORKDIR /src
+COPY --link pyproject.toml ./
+COPY --link tandem tandem
+RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --out-dir /dist . && \
+    uv pip install --quiet --offline --no-deps --compile-bytecode /dist/*.whl
 
-# --- runtime: Debian's python, Redis and tini, no compiler and no installer ----------------------------------------
-FROM debian:trixie-slim AS runtime
+
+# --- packages: what the workloads of this application need beside the platform -------------------------------------
+FROM build AS packages
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+COPY --link app /src/app
+# Libraries of Debian's release only; a workload that needs more says so in a Dockerfile of its own.
+RUN --mount=type=cache,target=/root/.cache mkdir -p /opt/packages && shopt -s nullglob && for lock in app/*/requirements.lock; do \
+      uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement "$lock"; \
+    done && find /opt/packages -type d -name tests -prune -exec rm -rf {} +
+
+
+# --- platform: Debian's python, Redis, nginx and tini, no compiler and no installer; what others build FROM ----------
+FROM debian:trixie-slim AS platform
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 
-# hadolint ignore=DL3008
+# nginx without what it depends on for other uses (iproute2 for an init script, a default site): 10 MB. All its libraries
+# are Python's and Debian's own; a missing one ends the build. apt has to find the package whole as well, or it would
+# install nothing in an image that builds on this one.
+# hadolint ignore=DL3008,DL3003
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean && apt-get -q update && \
     apt-get -qy install --no-install-recommends python3 redis-server tini && \
-    rm -rf /var/log/* /usr/share/doc/* /usr/share/man/*
+    cd /tmp && apt-get -q download nginx && mkdir /etc/nginx && dpkg --force-depends --install nginx_*.deb && rm nginx_*.deb && \
+    sed -i '/^Package: nginx$/,/^$/s/, iproute2, nginx-common ([^)]*)//' /var/lib/dpkg/status && apt-get -q check && \
+    nginx -v && rm -rf /var/log/* /usr/share/doc/* /usr/share/man/*
+
+# Nobody here changes to another user, so no program needs that bit: not even where no-new-privileges is left out.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONPATH=/srv/tandem \
+    PYTHONPATH=/srv/tandem:/opt/packages \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_ARENA_MAX=2
@@ -40,21 +65,29 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 # A tmpfs on /run takes over the mode of the folder that it covers.
 RUN chmod 1777 /run && install -d -o 10001 -g 10001 -m 0750 /data /run/tandem && install -d -o 10001 -g 10001 /var/log/supervisor
 
-COPY --link docker/redis.conf /etc/tandem/redis.conf
+COPY --link docker/redis.conf docker/nginx.conf /etc/tandem/
 COPY --link docker/supervisor /etc/supervisor
-COPY --link docker/entrypoint.sh docker/bin/queue bin/worker-logs.sh /usr/local/bin/
-COPY --link --from=builder /opt/venv /opt/venv
+COPY --link docker/entrypoint.sh docker/bin/redis-cli bin/worker-logs.sh /usr/local/bin/
+COPY --link --from=build /opt/venv /opt/venv
 WORKDIR /srv/tandem
-COPY --link app app
-RUN python -m compileall -q app
 
 USER 10001:10001
 VOLUME ["/data", "/var/log/supervisor"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=0.5s --retries=3 CMD ["queue", "health"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=0.5s --retries=3 CMD ["python", "-m", "tandem.health.probe"]
 ENTRYPOINT ["/usr/bin/tini", "--", "entrypoint.sh"]
 
 LABEL org.opencontainers.image.title="Tandem" \
       org.opencontainers.image.description="A web application and its background workers in one container" \
       org.opencontainers.image.licenses="MIT"
+
+
+# --- app: this application on it -------------------------------------------------------------------------------------
+FROM platform AS app
+USER 0:0
+COPY --link --from=packages /opt/packages /opt/packages
+COPY --link app app
+# A missing package or an actor that cannot run fails the build, not the start.
+RUN python -m compileall -q app && queue check
+USER 10001:10001

@@ -1,0 +1,6 @@
+"""The application: each line names a workload, which is a module or a package. Add yours here."""
+
+workloads = (
+    "app.translation",
+    "app.webhooks",
+)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `queue failed` costs with many dead letters: the time of each command, and how long it keeps others from Redis.
+"""Measures what `queue failed` costs with many dead letters: the time of each command, and how long it blocks Redis.
 
 Usage: benchmarks/dead_letters.py [--image tandem-app] [--letters 100000]
 Needs a Docker engine and the image, which bin/up builds. Starts a container of its own and removes it.
@@ -17,17 +17,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness import IMAGE, await_, await_healthy, docker, redis_cli, running
+
 GOAL_MS = 50.0
-LONGEST = 60.0
 QUIET_SECONDS = 5
-REDIS = ["redis-cli", "-s", "/run/tandem/redis.sock"]
-LIKE_COMPOSE = ["--read-only", "--tmpfs", "/run", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108
 
 # One letter in a thousand is of a rare actor, and those are the oldest: the worst case for a filter.
 FILL = """
-import json, sys, time, redis
+import json, sys, time
+from tandem.broker.connection import connect_to
 letters = int(sys.argv[1])
-client = redis.Redis(unix_socket_path="/run/tandem/redis.sock")
+client = connect_to("unix:///run/tandem/redis.sock")
 trace = "Traceback:\\n" + '  File "/srv/tandem/app/example.py", line 41, in run\\n    step()\\n' * 7
 now = int(time.time() * 1000) - letters
 pipeline = client.pipeline(transaction=False)
@@ -53,8 +53,9 @@ print(len(payload))
 
 # The longest answer to a PING until the end of stdin, in ms.
 WATCH = """
-import sys, threading, time, redis
-client = redis.Redis(unix_socket_path="/run/tandem/redis.sock")
+import sys, threading, time
+from tandem.broker.connection import connect_to
+client = connect_to("unix:///run/tandem/redis.sock")
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 longest = 0.0
@@ -77,7 +78,7 @@ whole = time.monotonic() - since
 if "--force" in words:
     print(whole, 0)
     sys.exit()
-from app.cli import queue
+from tandem.cli.main import queue
 for _ in range(2):
     with contextlib.redirect_stdout(io.StringIO()):
         since = time.monotonic()
@@ -86,26 +87,19 @@ print(whole, time.monotonic() - since)
 """
 
 
-def docker(*arguments: str, stdin: str | None = None) -> str:
-    """Output of a docker command that has to succeed."""
-    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, input=stdin)  # noqa: S603, S607
-    return done.stdout.strip()
-
-
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--image", default="tandem-app")
+    parser.add_argument("--image", default=IMAGE)
     parser.add_argument("--letters", type=int, default=100_000)
     options = parser.parse_args()
-    container = docker("run", "--detach", *LIKE_COMPOSE, options.image)
-    try:
+    with running(options.image) as container:
         await_healthy(container)
         docker("exec", container, "supervisorctl", "stop", "worker:*")
         size = fill(container, options.letters)
         print(f"{options.letters:,} dead letters in 2 queues, {size} bytes each")
-        redis(container, "CONFIG", "SET", "slowlog-log-slower-than", "1000")
-        redis(container, "CONFIG", "SET", "latency-monitor-threshold", "1")
+        redis_cli(container, "CONFIG", "SET", "slowlog-log-slower-than", "1000")
+        redis_cli(container, "CONFIG", "SET", "latency-monitor-threshold", "1")
         with watching(container) as longest:
             time.sleep(QUIET_SECONDS)
         print(f"nothing for {QUIET_SECONDS} s: longest wait {longest[0]:.1f} ms, the machine's own", flush=True)
@@ -116,37 +110,29 @@ def main() -> None:
             measure(container, "retry", "--all", "--force"),
         ]
         expect(container, dead=0, ready=options.letters)
-        redis(container, "DEL", *(f"dramatiq:{queue}{part}" for queue in ("mail", "reports") for part in ("", ".msgs")))
+        redis_cli(
+            container, "DEL", *(f"dramatiq:{queue}{part}" for queue in ("mail", "reports") for part in ("", ".msgs"))
+        )
         fill(container, options.letters)
         worst.append(measure(container, "remove", "--all", "--force"))
         expect(container, dead=0, ready=0)
-    finally:
-        docker("rm", "--force", "--volumes", container)
-    verdict = "reached" if max(worst) <= GOAL_MS else "missed"
-    print(f"Redis was blocked for {max(worst):.1f} ms at most: the goal of {GOAL_MS:.0f} ms is {verdict}")
-
-
-def await_healthy(container: str) -> None:
-    """Waits until Docker calls it healthy."""
-    deadline = time.monotonic() + LONGEST
-    while docker("inspect", "--format", "{{.State.Health.Status}}", container) != "healthy":
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not healthy within {LONGEST:.0f} s: docker logs {container}")
-        time.sleep(0.1)
+    outcome = "reached" if max(worst) <= GOAL_MS else "missed"
+    print(f"Redis was blocked for {max(worst):.1f} ms at most: the goal of {GOAL_MS:.0f} ms is {outcome}")
 
 
 def fill(container: str, letters: int) -> int:
-    """Writes the dead letters and waits until Redis has put its file in order; the size of a payload in bytes."""
+    """Writes the dead letters and waits until Redis has rewritten its file; returns the size of a payload in bytes."""
     size = int(docker("exec", "-i", container, "python", "-", str(letters), stdin=FILL))
-    while "aof_rewrite_in_progress:0" not in redis(container, "INFO", "persistence"):
-        time.sleep(0.1)
+    await_(
+        lambda: "aof_rewrite_in_progress:0" in redis_cli(container, "INFO", "persistence"), "the rewrite of the file"
+    )
     return size
 
 
 def measure(container: str, *words: str) -> float:
-    """Runs and prints one command; for how long (ms) Redis was blocked at most."""
-    redis(container, "SLOWLOG", "RESET")
-    redis(container, "LATENCY", "RESET")
+    """Runs one command and prints its times; returns for how long (ms) Redis was blocked at most."""
+    redis_cli(container, "SLOWLOG", "RESET")
+    redis_cli(container, "LATENCY", "RESET")
     with watching(container) as longest:
         output = docker("exec", "-i", container, "python", "-", "failed", *words, stdin=TIME)
     whole, inside = map(float, output.split())
@@ -176,11 +162,11 @@ def watching(container: str) -> Iterator[list[float]]:
 
 
 def blockings(container: str) -> dict[str, float]:
-    """What Redis itself was busy with for longest since the last reset, in ms."""
-    events = redis(container, "LATENCY", "LATEST").split()
+    """Returns what blocked Redis itself for longest since the last reset, in ms."""
+    events = redis_cli(container, "LATENCY", "LATEST").split()
     # Four lines for each event: its name, when it was, the last and the longest time in ms.
     longest = {name: float(most) for name, most in zip(events[::4], events[3::4], strict=True)}
-    command = int(redis(container, "EVAL", SLOWEST, "0")) / 1000
+    command = int(redis_cli(container, "EVAL", SLOWEST, "0")) / 1000
     return {"a command": command} | {name: longest[name] for name in ("fork", "aof-write") if name in longest}
 
 
@@ -195,18 +181,13 @@ return longest
 
 
 def expect(container: str, *, dead: int, ready: int) -> None:
-    """Fails when the queues do not hold so many."""
+    """Fails when the queues do not have so many."""
     seen = [
-        sum(int(redis(container, *word.split(), f"dramatiq:{queue}{part}")) for queue in ("mail", "reports"))
+        sum(int(redis_cli(container, *word.split(), f"dramatiq:{queue}{part}")) for queue in ("mail", "reports"))
         for word, part in (("ZCARD", ".XQ"), ("LLEN", ""))
     ]
     if seen != [dead, ready]:
         raise SystemExit(f"{seen[0]} are dead and {seen[1]} ready instead of {dead} and {ready}")
-
-
-def redis(container: str, *command: str) -> str:
-    """The answer of the container's Redis."""
-    return docker("exec", container, *REDIS, *command)
 
 
 if __name__ == "__main__":

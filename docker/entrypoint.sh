@@ -1,25 +1,25 @@
 #!/bin/sh
-# What tini starts: checks the settings, lays out the programs that this container runs, and becomes supervisord.
+# Started by tini: checks the settings, copies the configuration of this container's programs, and becomes supervisord.
 # With arguments (docker run IMAGE queue config) it becomes that command instead.
 set -eu
 
 [ "$#" -eq 0 ] || exec "$@"
 
-# One line and the end when a setting cannot be used.
-assignments=$(queue config --supervisor)
+# Exits with one line if a setting or a folder is invalid. A process that runs in parallel with supervisord's start checks
+# the workloads; supervisord waits for it before it starts a program.
+assignments=$(queue config --supervisor --check-beside)
 set -a
 eval "$assignments"
 set +a
 
-# Copies, because the image's own files lie on a read-only root: these can be edited, and
-# `supervisorctl reread && supervisorctl update` takes them over.
-if ! mkdir -p /run/tandem/programs 2>/dev/null; then
-  echo "/run cannot be written to: run as user 10001, and on a read-only root with --tmpfs /run --tmpfs /tmp" >&2
-  exit 78
-fi
+# Copies, because the image's own files are on a read-only root: the copies can be edited, and
+# `supervisorctl reread && supervisorctl update` applies them.
+mkdir -p /run/tandem/programs
 rm -f /run/tandem/programs/*.conf
+# Heartbeats from before a restart of the container: their times are invalid if the machine has rebooted.
+rm -rf /run/tandem/workers
 for program in $START_PROGRAMS; do
   cp "/etc/supervisor/programs/$program.conf" /run/tandem/programs/
 done
 
-exec python -m app.operations.supervisord --configuration /etc/supervisor/supervisord.conf
+exec python -m tandem.process.supervisord --configuration /etc/supervisor/supervisord.conf

@@ -1,1 +1,1 @@
-"""The reference workload: translates texts with Ollama. Nothing outside this package knows of it but the registry."""
+"""The reference workload: translates texts with Ollama. Only the registry refers to this package."""

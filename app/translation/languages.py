@@ -1,4 +1,4 @@
-"""The languages that can be asked for: ISO 639-1 codes with the English names that models know them by."""
+"""The supported languages: ISO 639-1 codes with the English names that models understand."""
 
 LANGUAGES = {
     "af": "Afrikaans",

@@ -1,4 +1,4 @@
-"""A part of a text as it came back from the model."""
+"""A translated part of a text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one part of a finished translation.
+    """A problem of one part of a finished translation.
 
-    kind: its name, such as `placeholders`. detail: a sentence. kept: whether the part's source or the model's doubtful
-    answer stands in the result.
+    kind: its name, such as `placeholders`. detail: a sentence. kept: whether the result contains the part's source or
+    the model's doubtful answer.
     """
 
     kind: str
@@ -21,9 +21,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Part:
-    """A finished chunk: its translation, what is wrong with it, and a digest of what was translated.
+    """A finished chunk: its translation, its problems, and a digest of its source.
 
-    By the digest a part is known that was stored before an upgrade changed how texts are cut.
+    The digest identifies parts that were stored before an upgrade changed how texts are split.
     """
 
     text: str

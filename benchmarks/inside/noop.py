@@ -1,6 +1,6 @@
-"""Runs in the image: how many messages one worker process handles in a second. Prints one number.
+"""Runs in the image and prints one number: how many messages one worker process completes in a second.
 
-Arguments: messages, threads, whole | uncounted (without what settle.lua does for the statistics) | bare (also without
+Arguments: messages, threads, whole | uncounted (without what ack.lua does for the statistics) | bare (also without
 the counts of deliveries and the fencing that stands on them).
 """
 
@@ -13,14 +13,15 @@ from typing import Any
 
 import dramatiq
 
-from app import settings
-from app.queueing import broker, keys
-from app.queueing.worker import Worker
+from tandem import runtime
+from tandem.broker import keys
+from tandem.config import settings
+from tandem.worker.loop import Worker
 
 messages, threads, variant = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 logging.basicConfig(level=logging.WARNING)
-installed = broker.install(settings.current())
-client = installed.client
+broker = runtime.configure(settings.current())
+client = broker.client
 
 
 @dramatiq.actor(queue_name="noop")
@@ -29,8 +30,8 @@ def noop(_number: int) -> None:
     client.incr("noop:done")
 
 
-#: What is left out: of settle.lua for the statistics, of both scripts for deliveries and fencing.
-COUNTS = {"if outcome ~= 'continued' then": "if false then"}
+#: What is left out: of ack.lua for the statistics, of both scripts for deliveries and fencing.
+COUNTS = {"if outcome ~= 'snoozed' then": "if false then"}
 FENCING = {
     "redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and ": "",
     "  redis.call('HDEL', KEYS[6], id)\n": "",
@@ -39,25 +40,25 @@ DELIVERIES = {"redis.call('HINCRBY', KEYS[key + 6], id, 1)": "1"}
 
 
 def without(script: Any, parts: dict[str, str]) -> Any:
-    """The script as it would be without these parts."""
+    """Returns the script without these parts."""
     text = str(script.script)
     for part, instead in parts.items():
         if part not in text:
-            raise SystemExit("settle.lua or fetch.lua has changed: this benchmark has to follow")
+            raise SystemExit("ack.lua or fetch.lua has changed: adapt what benchmarks/inside/noop.py leaves out")
         text = text.replace(part, instead)
     return client.register_script(text)
 
 
-delivery: Any = installed.delivery
+store: Any = broker.store
 if variant != "whole":
-    delivery._settle = without(delivery._settle, COUNTS)
+    store._ack = without(store._ack, COUNTS)
 if variant == "bare":
-    delivery._settle = without(delivery._settle, FENCING)
-    delivery._fetch = without(delivery._fetch, DELIVERIES)
+    store._ack = without(store._ack, FENCING)
+    store._fetch = without(store._fetch, DELIVERIES)
 client.delete("noop:done", keys.ready("noop"), keys.payloads("noop"), keys.deliveries("noop"))
 for number in range(messages):
     noop.send(number)
-worker = Worker(installed, queues=("noop",), threads=threads)
+worker = Worker(broker, queues=("noop",), threads=threads)
 since = time.perf_counter()
 worker.start()
 while int(client.get("noop:done") or 0) < messages:

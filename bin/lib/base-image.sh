@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Makes sure that the image which the Dockerfiles start from is here: pulled, or built from Debian's packages on a
-# machine that reaches a package mirror but no image registry.
+# Provides the base image of the Dockerfiles: pulls it, or builds it from Debian's packages on a machine that reaches a
+# package mirror but no image registry.
 
 base_image=debian:trixie-slim
 
@@ -14,7 +14,7 @@ ensure_base_image() {
 
 build_base_image() {
   command -v mmdebstrap >/dev/null || {
-    command -v apt-get >/dev/null || fail "$base_image cannot be pulled, and it can only be built on Debian or Ubuntu: give this machine a registry or load the image"
+    command -v apt-get >/dev/null || fail "$base_image cannot be pulled, and can only be built on Debian or Ubuntu: configure a registry or load the image"
     apt_install mmdebstrap
   }
   local work
@@ -28,7 +28,7 @@ build_base_image() {
   rm -rf "$work"
 }
 
-# Where outgoing TLS is signed again by a local authority, builds inside the image have to know it too.
+# Where a local authority re-signs outgoing TLS, builds inside the image have to trust it too.
 trust_the_machines_authorities() {
   local authorities=/usr/local/share/ca-certificates
   compgen -G "$authorities/*.crt" >/dev/null || return 0

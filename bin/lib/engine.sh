@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Makes sure that a Docker engine with compose and buildx answers: uses the one that runs, else starts an
-# installed one, else installs the distribution's packages (Debian and Ubuntu).
+# Provides a Docker engine with compose and buildx: uses the running one, otherwise starts an installed one, otherwise
+# installs the distribution's packages (Debian and Ubuntu).
 
 engine_is_up() { timeout 10 docker info >/dev/null 2>&1; }
 plugins_are_here() { docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; }
@@ -8,7 +8,7 @@ plugins_are_here() { docker compose version >/dev/null 2>&1 && docker buildx ver
 ensure_engine() {
   if engine_is_up && plugins_are_here; then return; fi
   if ! command -v dockerd >/dev/null || ! plugins_are_here; then
-    engine_is_up && note "a Docker engine runs, but its compose or buildx plugin is missing"
+    engine_is_up && note "a Docker engine is running, but its compose or buildx plugin is missing"
     install_engine
   fi
   engine_is_up || start_engine
@@ -36,8 +36,8 @@ install_engine() {
   else
     apt_install docker.io docker-cli docker-buildx docker-compose iptables
   fi
-  # A docker command that lies before the packages' own on the path keeps working: it only needs the plugins, which
-  # the packages put where every docker command looks.
+  # A docker command that comes before the packages' own on the path keeps working: it only needs the plugins, which the
+  # packages install where every docker command searches.
 }
 
 apt_install() {
@@ -51,7 +51,7 @@ apt_install() {
   rm -f "$log"
 }
 
-# Adds trixie beside bookworm with the machine's own mirror, at a priority that changes nothing by itself.
+# Adds trixie besides bookworm with the machine's own mirror, at a priority that changes nothing by itself.
 add_trixie_source() {
   local sources=/etc/apt/sources.list.d
   if [ -f "$sources/debian.sources" ]; then
@@ -68,19 +68,19 @@ start_engine() {
     as_root systemctl start docker
     await 60 "the engine" engine_is_up && return
   elif command -v dockerd >/dev/null; then
-    # A killed dockerd leaves a pid file behind and can refuse to start for some seconds: start it until it stays.
+    # A killed dockerd leaves a pid file and can refuse to start for some seconds: start it until it keeps running.
     for _ in 1 2 3 4 5 6; do
       start_dockerd
       await 15 "the engine" engine_is_up && return
     done
     tail -n 5 "$(dockerd_log)" >&2
   fi
-  fail "the Docker engine did not start: start it by hand and run this again"
+  fail "the Docker engine did not start: start it manually and run this again"
 }
 
 dockerd_log() { echo "${TMPDIR:-/tmp}/tandem-dockerd.log"; }
 
-# Without systemd: in its own session, so that it outlives this script, with the MTU of the way out, because larger
+# Without systemd: in its own session, so that it outlives this script, with the MTU of the default route, because larger
 # packets of a container would be dropped there.
 start_dockerd() {
   local device mtu

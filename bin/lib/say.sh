@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How the scripts in bin/ speak: a step, a remark, an error that says what to do.
+# Output of the scripts in bin/: a step, a remark, an error that says what to do.
 
 say() { printf '\033[1m▸ %s\033[0m\n' "$*"; }
 note() { printf '  %s\n' "$*"; }
@@ -8,7 +8,7 @@ fail() {
   exit 1
 }
 
-# ask QUESTION: yes without a terminal, because a script has already decided; on a terminal a person does.
+# ask QUESTION: asks on a terminal; without one the answer is yes, because a script has already decided.
 ask() {
   [ -t 0 ] && [ -t 1 ] || return 0
   local answer
@@ -35,4 +35,11 @@ await() {
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# variant_options FILE...: the options of bin/up, by the compose files of the workloads.
+variant_options() {
+  local file names=
+  for file in "$@"; do names+=" --$(basename "$file" .yaml | sed 's/^compose\.//')"; done
+  echo "expected nothing${names:+ or one of$names}"
 }

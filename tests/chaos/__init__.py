@@ -1,4 +1,4 @@
 """Real containers under load, killed at random: see chaos.py."""
 
-# It sets what testcontainers reads when it is imported.
+# Sets variables that testcontainers reads at its import.
 import tests.integration  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a run sends and what it kills, in which order: everything drawn from one seed."""
+"""The plan of a run: what it sends and kills, in which order, drawn from one seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-MESSAGES = {"mark": 52, "late": 5, "rest": 18, "falter": 16, "despair": 4, "translate": 5}
+MESSAGES = {"mark": 52, "late": 5, "rest": 18, "flaky": 16, "always_fails": 4, "note": 5}
 
 KILLS = {
     "worker": 24,
@@ -15,7 +15,7 @@ KILLS = {
     "web worker": 8,
     "redis": 14,
     "monitor": 5,
-    "events": 5,
+    "eventlistener": 5,
     "supervisord": 6,
     "container": 6,
     "pause": 5,
@@ -23,15 +23,17 @@ KILLS = {
     "SIGTERM": 4,
     "stop": 3,
 }
-#: Only where Redis is a container of its own and two containers share it.
-KILLS_ELSEWHERE = {"redis pause": 4, "gone": 4}
+#: Only with the embedded Redis, whose volume can be filled, damaged and shared.
+KILLS_EMBEDDED = {"full disk": 3, "damaged AOF": 4, "second container": 3}
+#: Only with an external Redis that two containers share.
+KILLS_EXTERNAL = {"redis pause": 4, "gone": 4}
 
-LONGEST_BATCH = 20
+MAX_BATCH_SIZE = 20
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message. `runs`: how often it is to run without any kill; `arguments`: what follows its id."""
+    """One message. runs: how many times it runs without any kill. arguments: those after its id."""
 
     id: str
     kind: str
@@ -43,7 +45,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Kill:
-    """Something that is done to the containers after `wait` seconds. `choice`: whose turn it is."""
+    """A fault to inject after `wait` seconds. choice: selects the container or process."""
 
     kind: str
     wait: float
@@ -53,7 +55,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Step:
-    """A kill and the requests that are sent shortly before it: each a batch of messages, or one translation."""
+    """A kill and the requests sent shortly before it: each a batch of messages, or one note."""
 
     kill: Kill
     requests: list[list[Message]] = field(default_factory=list)
@@ -62,8 +64,8 @@ class Step:
 def draw(
     seed: int, *, messages: int, kills: int, external: bool = False, kinds: dict[str, int] = MESSAGES
 ) -> list[Step]:
-    """The whole run. `kinds`: weights of the kinds of messages."""
-    # Not a secret; the same seed has to give the same run.
+    """Draw the plan of a whole run. kinds: weights of the kinds of messages."""
+    # Not a secret: the same seed has to produce the same run.
     rng = random.Random(seed)  # noqa: S311
     all_messages = [_message(rng, number, kinds) for number in range(messages)]
     steps = [Step(_kill(rng, external)) for _ in range(kills)]
@@ -84,27 +86,27 @@ def _message(rng: random.Random, number: int, kinds: dict[str, int]) -> Message:
         return Message(id_, kind, "mark", delay=rng.randint(100, 3000))
     if kind == "rest":
         return Message(id_, kind, "rest", arguments=(round(rng.uniform(0.05, 0.5), 3),))
-    if kind == "falter":
+    if kind == "flaky":
         failures = rng.randint(1, 3)
-        return Message(id_, kind, "falter", runs=failures + 1, arguments=(failures,))
-    if kind == "despair":
-        return Message(id_, kind, "despair", runs=2)
-    if kind == "translate":
-        return Message(id_, kind, "translate", arguments=(rng.randint(1, 2),))
+        return Message(id_, kind, "flaky", runs=failures + 1, arguments=(failures,))
+    if kind == "always_fails":
+        return Message(id_, kind, "always_fails", runs=2)
+    if kind == "note":
+        return Message(id_, kind, "note", arguments=(rng.randint(1, 30),))
     return Message(id_, kind, "mark")
 
 
 def _kill(rng: random.Random, external: bool) -> Kill:
-    kind = _pick(rng, KILLS | KILLS_ELSEWHERE if external else KILLS)
+    kind = _pick(rng, KILLS | (KILLS_EXTERNAL if external else KILLS_EMBEDDED))
     seconds = rng.uniform(11, 14) if kind == "gone" else rng.uniform(0.5, 7 if kind == "redis pause" else 4)
     return Kill(kind, wait=rng.uniform(0.2, 2.0), seconds=seconds, choice=rng.randrange(1000))
 
 
 def _requests(rng: random.Random, messages: list[Message]) -> list[list[Message]]:
-    requests = [[message] for message in messages if message.kind == "translate"]
-    others = [message for message in messages if message.kind != "translate"]
+    requests = [[message] for message in messages if message.kind == "note"]
+    others = [message for message in messages if message.kind != "note"]
     while others:
-        size = rng.randint(1, LONGEST_BATCH)
+        size = rng.randint(1, MAX_BATCH_SIZE)
         requests.append(others[:size])
         others = others[size:]
     rng.shuffle(requests)

@@ -1,4 +1,4 @@
-"""Sends messages as a careful client does: again and again until each was accepted."""
+"""Send messages as a careful client does: retry until each is accepted."""
 
 from __future__ import annotations
 
@@ -16,36 +16,32 @@ from tests.integration.tandem import Tandem
 
 THREADS = 4
 TIMEOUT = 8.0
-AGAIN_AFTER = 0.2
-# A client that is refused for longer than this has found a service that did not come back.
-PATIENCE = 90.0
+BACKOFF = 0.2
+# Seconds after which a client gives up: the service has not recovered.
+MAX_RETRY_SECONDS = 90.0
 NO_ANSWER = (httpx.HTTPError, OSError)
 
 
-def paragraphs(message: Message) -> tuple[str, str]:
-    """The text of a translation, its own alone, and what the offline model makes of it."""
-    number, count = int(message.id.rpartition("-")[2]), message.arguments[0]
-    parts = [number * 10 + part for part in range(count)]
-    return (
-        "\n\n".join(f"The house number {part} is beautiful." for part in parts),
-        "\n\n".join(f"El número de casa {part} es bello." for part in parts),
-    )
+def written(message: Message) -> tuple[str, str]:
+    """Return the unique text of a note, and the result of the worker."""
+    text = " ".join(f"{message.id} word {number}" for number in range(message.arguments[0]))
+    return text, text.upper()
 
 
 @dataclass
 class Sent:
-    """What became of the sending: which requests took several tries, and what nobody should have answered."""
+    """The outcome of sending: accepted messages, those sent more than once, and wrong responses."""
 
     accepted: dict[str, Message] = field(default_factory=dict)
     resent: set[str] = field(default_factory=set)
-    translations: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
 
 class Sender:
-    """Takes requests, each a batch of messages or one translation, and sends them to whichever container answers."""
+    """Sends requests, each a batch of messages or one note, to any container that responds."""
 
     def __init__(self, tandems: list[Tandem]) -> None:
         self.sent = Sent()
@@ -58,45 +54,45 @@ class Sender:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begins to send, and to look at the translations."""
+        """Start sending, and polling the notes."""
         for thread in (*self._threads, self._watcher):
             thread.start()
 
     def send(self, request: list[Message]) -> None:
-        """Sends this as soon as a thread is free."""
+        """Send a request as soon as a thread is free."""
         self._requests.put(request)
 
     def finish(self) -> None:
-        """Waits until everything was accepted."""
+        """Wait until everything is accepted."""
         for _ in self._threads:
             self._requests.put(None)
         for thread in self._threads:
             thread.join()
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Stop polling."""
         self._over.set()
         self._watcher.join()
 
-    def translation(self, id_: str, *, tries: int = 1) -> dict[str, Any] | None:
-        """The document of a translation; None when nobody answers."""
+    def note(self, id_: str, *, tries: int = 1) -> dict[str, Any] | None:
+        """Return the current state of a note; None if no container answers."""
         for number in range(tries):
-            answer = self._request(number, "GET", f"/translations/{id_}")
+            answer = self._request(number, "GET", f"/notes/{id_}")
             if answer is not None and answer.status_code == 200:
                 return dict(answer.json())
             if answer is not None and answer.status_code == 404:
-                self._note(f"translation {id_} was accepted and is not there")
+                self._record(f"note {id_} was accepted but not found")
                 return None
             if number + 1 < tries:
-                time.sleep(AGAIN_AFTER)
+                time.sleep(BACKOFF)
         return None
 
     def _send_all(self, number: int) -> None:
         while (request := self._requests.get()) is not None:
-            self._insist(number, request)
+            self._retry(number, request)
 
-    def _insist(self, number: int, request: list[Message]) -> None:
-        until = time.monotonic() + PATIENCE
+    def _retry(self, number: int, request: list[Message]) -> None:
+        until = time.monotonic() + MAX_RETRY_SECONDS
         tries = 0
         while time.monotonic() < until:
             answer = self._post(number + tries, request)
@@ -107,10 +103,10 @@ class Sender:
             with self._lock:
                 self.sent.refusals["no answer" if answer is None else str(answer.status_code)] += 1
             if answer is not None and (answer.status_code not in (429, 503) or "retry-after" not in answer.headers):
-                # Whoever is refused is told by whom and when to come again, not shown a bug.
-                self._note(f"{request[0].id} was answered with {answer.status_code}: {answer.text[:300]}")
-            time.sleep(AGAIN_AFTER)
-        self._note(f"{', '.join(message.id for message in request)} found nobody who took them for {PATIENCE:.0f} s")
+                # A refusal has to say when to retry; anything else is a bug.
+                self._record(f"{request[0].id} was answered with {answer.status_code}: {answer.text[:300]}")
+            time.sleep(BACKOFF)
+        self._record(f"{', '.join(message.id for message in request)} not accepted within {MAX_RETRY_SECONDS:.0f} s")
 
     def _accept(self, request: list[Message], answer: httpx.Response, tries: int) -> None:
         with self._lock:
@@ -118,14 +114,14 @@ class Sender:
                 self.sent.accepted[message.id] = message
                 if tries > 1:
                     self.sent.resent.add(message.id)
-            if request[0].kind == "translate":
-                self.sent.translations[request[0].id] = answer.json()["id"]
+            if request[0].kind == "note":
+                self.sent.notes[request[0].id] = answer.json()["id"]
 
     def _post(self, number: int, request: list[Message]) -> httpx.Response | None:
         first = request[0]
-        if first.kind == "translate":
-            body = {"text": paragraphs(first)[0], "source": "en", "target": "es"}
-            return self._request(number, "POST", "/translations", json=body, headers={"Idempotency-Key": first.id})
+        if first.kind == "note":
+            body = {"text": written(first)[0]}
+            return self._request(number, "POST", "/notes", json=body, headers={"Idempotency-Key": first.id})
         batch = [(one.actor, [one.id, *one.arguments], one.delay) for one in request]
         return self._request(number, "POST", "/load", json=batch)
 
@@ -134,31 +130,31 @@ class Sender:
         try:
             return httpx.request(method, self._urls[which] + path, timeout=TIMEOUT, trust_env=False, **options)
         except NO_ANSWER:
-            self._look_up(which)
+            self._update_url(which)
             return None
 
-    def _look_up(self, which: int) -> None:
-        """Docker publishes another port when a container has started again."""
+    def _update_url(self, which: int) -> None:
+        """Update the URL: Docker publishes another port after a container's restart."""
         try:
             self._urls[which] = self._tandems[which].url
         except Exception:
-            # It is down, and has none.
+            # The container is down and has no port.
             return
 
     def _watch(self) -> None:
         number = 0
         while not self._over.wait(0.05):
             with self._lock:
-                waiting = [id_ for id_ in self.sent.translations.values() if id_ not in self.sent.done]
+                waiting = [id_ for id_ in self.sent.notes.values() if id_ not in self.sent.done]
             if not waiting:
                 continue
             number += 1
             id_ = waiting[number % len(waiting)]
-            seen = self.translation(id_)
+            seen = self.note(id_)
             if seen and seen["status"] == "done":
                 with self._lock:
                     self.sent.done[id_] = seen
 
-    def _note(self, text: str) -> None:
+    def _record(self, text: str) -> None:
         with self._lock:
             self.sent.wrong.append(text)

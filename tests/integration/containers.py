@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from docker.errors import DockerException
 from testcontainers.core.network import Network
 
-from tests.integration.tandem import IMAGE, Model, Receiver, Tandem
+from tests.integration.tandem import IMAGE, Tandem
 
-running: list[Tandem | Model | Receiver] = []
+T = TypeVar("T", bound=Tandem)
+
+
+class Logging(Protocol):
+    """What has a log to show when a test fails."""
+
+    started: bool
+
+    def logs(self) -> str: ...
+
+
+running: list[Logging] = []
+
+Start = Callable[..., Tandem]
 
 
 def add_logs(report: pytest.TestReport) -> None:
@@ -19,13 +32,13 @@ def add_logs(report: pytest.TestReport) -> None:
     for container in running:
         try:
             logs = container.logs() if container.started else "it did not start"
-        except DockerException as error:  # somebody has removed it
+        except DockerException as error:  # the container was removed
             logs = f"there are none: {error}"
         report.sections.append((f"logs of {type(container).__name__}", logs))
 
 
-def running_until_left(tandem: Tandem) -> Iterator[Tandem]:
-    """Starts a container, gives it when it is healthy, and removes it: the body of a fixture."""
+def running_until_left(tandem: T) -> Iterator[T]:
+    """Start a container, yield it when it is healthy, and remove it: the body of a fixture."""
     running.append(tandem)
     tandem.start().await_healthy()
     yield tandem
@@ -37,16 +50,6 @@ def running_until_left(tandem: Tandem) -> Iterator[Tandem]:
 def network() -> Iterator[Network]:
     with Network() as network:
         yield network
-
-
-@pytest.fixture(scope="session")
-def model(network: Network) -> Iterator[Model]:
-    model = Model(network)
-    running.append(model)
-    model.start()
-    yield model
-    running.remove(model)
-    model.remove()
 
 
 @pytest.fixture

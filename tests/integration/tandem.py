@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 from docker.models.containers import Container
@@ -17,24 +18,27 @@ from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 T = TypeVar("T")
 
 # bin/test builds them under these names; the variables let two runs with different images live side by side.
-IMAGE = os.environ.get("TANDEM_TEST_IMAGE", "tandem:test")
-PROBES_IMAGE = os.environ.get("TANDEM_TEST_PROBES_IMAGE", "tandem-probes:test")
-MODEL_IMAGE = os.environ.get("TANDEM_TEST_MODEL_IMAGE", "tandem-model:test")
-LABEL = "tandem.test"
-# One address sends everything here, with any of the test models, and every call of the model is to be counted.
-FOR_TESTS = {"RATE_LIMIT": "0", "OLLAMA_MODELS": "*", "TRANSLATION_CACHE": "0"}
+#: The platform with the neutral application of tests/testapp.
+IMAGE = os.environ.get("TANDEM_TEST_TESTAPP_IMAGE", "tandem-testapp:test")
+#: The application of this repository.
+APP_IMAGE = os.environ.get("TANDEM_TEST_IMAGE", "tandem:test")
+LABEL = os.environ.get("TANDEM_TEST_LABEL", "tandem.test")
+# One address sends everything here. One web process is enough for a test, and starts sooner.
+FOR_TESTS = {"RATE_LIMIT": "0", "WEB_WORKERS": "1"}
+#: A command inside that has not ended by then hangs.
+COMMAND_SECONDS = 300
 START_SECONDS = 60
-TRANSLATION_SECONDS = 60
+NOTE_SECONDS = 60
 
 
-def await_true(look: Callable[[], T], *, seconds: float, what: str) -> T:
-    """Looks until it sees something true and returns that; fails with `what` after `seconds`."""
+def await_true(condition: Callable[[], T], *, seconds: float, what: str) -> T:
+    """Wait until the condition is true and return its value; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        if seen := look():
-            return seen
+        if value := condition():
+            return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}; last seen: {seen!r}")
+            raise AssertionError(f"not within {seconds} s: {what}; last value: {value!r}")
         time.sleep(0.05)
 
 
@@ -54,7 +58,7 @@ class Tandem:
     """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`.
 
     tmpfs: folders in memory, with their options, beside those that every container has. volumes: folders of the host
-    that it may read, with their names inside.
+    that it may read, with their names inside. data: the name of a volume for /data.
     """
 
     started = False
@@ -67,6 +71,7 @@ class Tandem:
         image: str = IMAGE,
         tmpfs: dict[str, str] | None = None,
         volumes: dict[str, str] | None = None,
+        data: str = "",
         **options: Any,
     ) -> None:
         container = DockerContainer(image).with_network(network)
@@ -76,15 +81,17 @@ class Tandem:
             container.with_tmpfs_mount(folder, size)
         for folder, inside in (volumes or {}).items():
             container.with_volume_mapping(folder, inside)
+        if data:
+            container.with_volume_mapping(data, "/data", mode="rw")
         self._container = locked_down(container, "app", **options)
 
-    def start(self) -> Tandem:
+    def start(self) -> Self:
         """Starts it without waiting for anything."""
         self._container.start()
         self.started = True
         return self
 
-    def await_healthy(self) -> Tandem:
+    def await_healthy(self) -> Self:
         """Waits until Docker calls it healthy."""
         HealthcheckWaitStrategy().with_startup_timeout(START_SECONDS).wait_until_ready(self._container)
         return self
@@ -95,7 +102,7 @@ class Tandem:
 
     @property
     def docker(self) -> Container:
-        """The container in Docker's own words, looked at anew."""
+        """Inspect the container again."""
         container = cast(Container, self._container.get_wrapped_container())
         container.reload()
         return container
@@ -111,7 +118,8 @@ class Tandem:
 
     def run(self, *command: str) -> tuple[int, str]:
         """Exit code and output (both streams) of a command inside, run as the container's user."""
-        code, output = self.docker.exec_run(list(command))
+        code, output = self.docker.exec_run(["timeout", "--kill-after=5", str(COMMAND_SECONDS), *command])
+        assert code != 124, f"{command} did not end within {COMMAND_SECONDS} s: {output}"
         return code, output.decode()
 
     def output(self, *command: str) -> str:
@@ -120,38 +128,42 @@ class Tandem:
         assert code == 0, f"{command} left with {code}: {output}"
         return output
 
+    def health(self) -> str:
+        """What `queue health` says, with one space where it fills a column."""
+        return re.sub(" +", " ", self.run("queue", "health")[1])
+
     def states(self) -> dict[str, str]:
         """supervisor's state of each process, by names such as worker:worker_00."""
         _, output = self.run("supervisorctl", "status")
         return {line.split()[0]: line.split()[1] for line in output.splitlines()}
 
-    def translate(self, text: str, target: str = "es", **fields: str) -> dict[str, Any]:
-        """The JSON of an accepted translation."""
-        answer = self.request("POST", "/translations", json={"text": text, "target": target, **fields})
+    def hand_in(self, text: str, **headers: str) -> str:
+        """The id of a note that was accepted."""
+        answer = self.request("POST", "/notes", json={"text": text}, headers=headers)
         assert answer.status_code == 202, answer.text
-        return cast("dict[str, Any]", answer.json())
+        return str(answer.json()["id"])
 
-    def translation(self, id_: str) -> dict[str, Any]:
-        """The JSON of a translation as it is now."""
-        answer = self.request("GET", f"/translations/{id_}")
+    def note(self, id_: str) -> dict[str, Any]:
+        """The JSON of a note as it is now."""
+        answer = self.request("GET", f"/notes/{id_}")
         assert answer.status_code == 200, answer.text
         return cast("dict[str, Any]", answer.json())
 
-    def ended(self, id_: str, *, seconds: float = TRANSLATION_SECONDS) -> dict[str, Any]:
-        """The translation, waited for until it is done or failed."""
+    def ended(self, id_: str, *, seconds: float = NOTE_SECONDS) -> dict[str, Any]:
+        """The note, waited for until it is done or failed."""
 
-        def look() -> dict[str, Any] | None:
-            seen = self.translation(id_)
+        def check() -> dict[str, Any] | None:
+            seen = self.note(id_)
             return seen if seen["status"] in ("done", "failed") else None
 
-        return cast("dict[str, Any]", await_true(look, seconds=seconds, what=f"the end of translation {id_}"))
+        return cast("dict[str, Any]", await_true(check, seconds=seconds, what=f"the end of note {id_}"))
 
     def send(self, actor: str, *arguments: object, times: int = 1) -> None:
-        """Sends messages to a probe; "n" among the arguments stands for the message's number."""
-        self.output("queue", "probe", actor, json.dumps(arguments), "--times", str(times))
+        """Sends messages to an actor; "n" among the arguments stands for the message's number."""
+        self.output("queue", "try", actor, json.dumps(arguments), "--times", str(times))
 
     def noted(self, key: str) -> list[str]:
-        """What probes have noted under a key, in order."""
+        """What actors have noted under a key, in order."""
         return self.redis("LRANGE", key, "0", "-1").split()
 
     def redis(self, *command: str) -> str:
@@ -170,60 +182,19 @@ class Tandem:
             parts.append(files)
         return "\n".join(parts)
 
+    def lines_of(self, program: str, *, since: float = 1) -> list[str]:
+        """What one program has logged since a moment (`time.time()`): tests share containers, programs a log."""
+        lines = self.docker.logs(since=since).decode(errors="replace").splitlines()
+        return [line for line in lines if line.startswith(f"{program} ")]
 
-class Model:
-    """The offline model's container with its test models, reachable inside the network as `model`."""
-
-    started = False
-
-    def __init__(self, network: Network, *, alias: str = "model", **environment: str) -> None:
-        container = DockerContainer(MODEL_IMAGE).with_network(network).with_network_aliases(alias)
-        container.with_exposed_ports(11434).with_envs(MODEL_TEST_MODELS="1", **environment)
-        container.waiting_for(HealthcheckWaitStrategy().with_startup_timeout(START_SECONDS))
-        self._container = locked_down(container, "model")
-
-    def start(self) -> Model:
-        """Starts it and waits until it is healthy."""
-        self._container.start()
-        self.started = True
-        return self
-
-    @property
-    def docker(self) -> Container:
-        """The container in Docker's own words."""
-        return cast(Container, self._container.get_wrapped_container())
-
-    def remove(self) -> None:
-        """Removes it by force."""
-        self._container.stop()
-
-    @property
-    def url(self) -> str:
-        """Where its port is published."""
-        return f"http://{self._container.get_container_host_ip()}:{self._container.get_exposed_port(11434)}"
-
-    def calls(self) -> dict[str, Any]:
-        """How often it was asked, in all and for each text."""
-        answer = httpx.get(f"{self.url}/test/calls", timeout=10, trust_env=False)
-        return cast("dict[str, Any]", json.loads(answer.text))
-
-    def translate(self, text: str) -> str:
-        """What it says of an English text when it is asked for Spanish."""
-        messages = [
-            {"role": "system", "content": "Translate from English (en) to Spanish (es)."},
-            {"role": "user", "content": text},
-        ]
-        body = {"model": "apertium", "messages": messages, "stream": False}
-        answer = httpx.post(f"{self.url}/api/chat", json=body, timeout=60, trust_env=False)
-        return str(answer.json()["message"]["content"])
-
-    def logs(self) -> str:
-        """Everything it has logged."""
-        return cast(bytes, self._container.get_wrapped_container().logs()).decode(errors="replace")
+    def tracebacks_of(self, program: str, *, since: float = 1) -> list[str]:
+        """The last lines that it has logged, if a traceback is among them."""
+        lines = self.lines_of(program, since=since)
+        return lines[-100:] if any("Traceback" in line for line in lines) else []
 
 
 class Receiver:
-    """Takes alerts and callbacks, in a container of the image under test. On the path /busy it answers 503 at first."""
+    """Takes alerts and other posts, in a container of the image under test. On /busy it answers 503 at first."""
 
     started = False
     url = "http://receiver:8080/hook"
@@ -234,10 +205,15 @@ class Receiver:
         self._container = locked_down(container, "receiver")
 
     def start(self) -> Receiver:
-        """Starts it without waiting: whoever posts tries again."""
+        """Start it without waiting: the posting processes retry."""
         self._container.start()
         self.started = True
         return self
+
+    @property
+    def docker(self) -> Container:
+        """The container in Docker's own words."""
+        return cast(Container, self._container.get_wrapped_container())
 
     def posts(self) -> list[tuple[dict[str, str], bytes]]:
         """Headers (names in lower case) and body of each post, in order."""
@@ -264,6 +240,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 seen = set()
 
 class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         print(json.dumps({"headers": {name.lower(): value for name, value in self.headers.items()}, "body": body}))

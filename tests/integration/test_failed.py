@@ -13,49 +13,51 @@ LETTERS = 10_000
 
 # Dead letters as a worker writes them, of the probe that notes its number.
 FILL = f"""
-import json, redis, time
-client = redis.Redis(unix_socket_path="/run/tandem/redis.sock")
+import json, time
+from tandem.broker.connection import connect_to
+client = connect_to("unix:///run/tandem/redis.sock")
 pipeline = client.pipeline(transaction=False)
 now = int(time.time() * 1000) - {LETTERS}
 for number in range({LETTERS}):
     id_ = f"00000000-0000-4000-8000-{{number:012}}"
     attempt = {{"at": "2026-11-22T05:12:01.123Z", "worker": "gone:worker_00", "error": "OSError", "message": "no"}}
     options = {{"attempts": [attempt], "attempt_count": 1, "retries": 3, "traceback": "x" * 500}}
-    message = {{"queue_name": "probes", "actor_name": "count", "args": ["handled", number], "kwargs": {{}},
+    message = {{"queue_name": "work", "actor_name": "count", "args": ["handled", number], "kwargs": {{}},
                "options": options | {{"redis_message_id": id_}}, "message_id": id_, "message_timestamp": now}}
-    pipeline.zadd("dramatiq:probes.XQ", {{id_: now + number // 10}})
-    pipeline.hset("dramatiq:probes.XQ.msgs", id_, json.dumps(message))
-    pipeline.hset("dramatiq:probes.XQ.kinds", id_, "count\\tOSError")
-    pipeline.hincrby("dramatiq:probes.XQ.counts", "count\\tOSError", 1)
+    pipeline.zadd("dramatiq:work.XQ", {{id_: now + number // 10}})
+    pipeline.hset("dramatiq:work.XQ.msgs", id_, json.dumps(message))
+    pipeline.hset("dramatiq:work.XQ.kinds", id_, "count\\tOSError")
+    pipeline.hincrby("dramatiq:work.XQ.counts", "count\\tOSError", 1)
 pipeline.execute()
 """
 # Every place at one moment.
 LOOK = """
-import json, redis
-client = redis.Redis(unix_socket_path="/run/tandem/redis.sock", decode_responses=True)
+import json
+from tandem.broker.connection import connect_to
+client = connect_to("unix:///run/tandem/redis.sock", decode=True)
 look = client.pipeline(transaction=True)
-look.lrange("dramatiq:probes", 0, -1).hkeys("dramatiq:probes.msgs")
-look.zrange("dramatiq:probes.XQ", 0, -1).hkeys("dramatiq:probes.XQ.msgs").hkeys("dramatiq:probes.XQ.kinds")
-look.hvals("dramatiq:probes.XQ.counts")
+look.lrange("dramatiq:work", 0, -1).hkeys("dramatiq:work.msgs")
+look.zrange("dramatiq:work.XQ", 0, -1).hkeys("dramatiq:work.XQ.msgs").hkeys("dramatiq:work.XQ.kinds")
+look.hvals("dramatiq:work.XQ.counts")
 print(json.dumps(look.execute()))
 """
 # Kills the command as soon as the first messages have moved.
 KILL = """
 queue failed retry --all --force & command=$!
-while [ "$(redis-cli -s /run/tandem/redis.sock ZCARD dramatiq:probes.XQ)" = "$1" ]; do :; done
+while [ "$(redis-cli -s /run/tandem/redis.sock ZCARD dramatiq:work.XQ)" = "$1" ]; do :; done
 kill -9 $command
 """
 
 
 def dead(tandem: Tandem) -> int:
-    return int(tandem.redis("ZCARD", "dramatiq:probes.XQ"))
+    return int(tandem.redis("ZCARD", "dramatiq:work.XQ"))
 
 
-def test_killed_in_the_middle_of_a_retry_of_all_nothing_is_lost_or_doubled(start_probes: Start) -> None:
-    tandem = start_probes(WORKER_MESSAGE_LIMIT="0").await_healthy()
+def test_killed_in_the_middle_of_a_retry_of_all_nothing_is_lost_or_doubled(start: Start) -> None:
+    tandem = start(WORKER_MESSAGE_LIMIT="0").await_healthy()
     tandem.output("supervisorctl", "stop", "worker:*")
     tandem.output("python", "-c", FILL)
-    every = tandem.redis("ZRANGE", "dramatiq:probes.XQ", "0", "-1").split()
+    every = tandem.redis("ZRANGE", "dramatiq:work.XQ", "0", "-1").split()
 
     for _ in range(3):
         before = dead(tandem)
@@ -71,12 +73,12 @@ def test_killed_in_the_middle_of_a_retry_of_all_nothing_is_lost_or_doubled(start
     assert "Retried" in tandem.output("queue", "failed", "retry", "--all", "--force")
     tandem.output("supervisorctl", "start", "worker:*")
     await_true(lambda: len(tandem.noted("handled")) >= LETTERS, seconds=60, what="all messages are handled")
-    await_true(lambda: tandem.redis("LLEN", "dramatiq:probes").strip() == "0", seconds=10, what="an empty queue")
+    await_true(lambda: tandem.redis("LLEN", "dramatiq:work").strip() == "0", seconds=10, what="an empty queue")
     assert sorted(map(int, tandem.noted("handled"))) == list(range(LETTERS))
 
 
-def test_what_is_shown_can_be_retried_and_removed_by_its_id(start_probes: Start) -> None:
-    tandem = start_probes().await_healthy()
+def test_what_is_shown_can_be_retried_and_removed_by_its_id(start: Start) -> None:
+    tandem = start().await_healthy()
     tandem.output("python", "-c", FILL)
 
     lines = tandem.output("queue", "failed", "show", "--max", "2").splitlines()

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.tandem import Tandem, await_true
+from tests.paths import ROOT
 
 Start = Callable[..., Tandem]
-SCRIPT = Path(__file__).parents[2] / "bin" / "worker-logs.sh"
+SCRIPT = ROOT / "bin" / "worker-logs.sh"
 LINES, MESSAGES = 1000, 100
 
 
@@ -29,18 +30,19 @@ def worker_logs(*arguments: str, cwd: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_hundred_thousand_lines_from_four_processes_come_once_each_while_files_rotate(start_probes: Start) -> None:
-    tandem = start_probes(WORKERS="4", WORKER_MESSAGE_LIMIT="0").await_healthy()
+def test_a_hundred_thousand_lines_from_four_processes_come_once_each_while_files_rotate(start: Start) -> None:
+    tandem = start(WORKERS="4", WORKER_MESSAGE_LIMIT="0").await_healthy()
     for message in range(MESSAGES):
         tandem.send("chatter", f"m{message:03}", LINES, 600)
-    ended = re.compile(rb"handled in")
+    ended = re.compile(rb"completed in")
 
     def all_ended() -> bool:
         return sum(len(ended.findall(line)) for line in docker_logs(tandem)) == MESSAGES
 
     await_true(all_ended, seconds=180, what="all messages in docker logs")
     expected = {f"m{message:03}-{line:06}".encode() for message in range(MESSAGES) for line in range(LINES)}
-    whole = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z INFO    (worker_0\d) app\.probes: (m\d{3}-\d{6}) x{600} \[[^]]+\]")
+    stamp = rb"\d{4}-\d\d-\d\dT[\d:.]+Z"
+    whole = re.compile(stamp + rb" INFO    (worker_0\d) testapp\.actors: (m\d{3}-\d{6}) x{600} \[[^]]+\]")
 
     copied = [line for line in docker_logs(tandem) if b"xxxx" in line]
     matches = [re.fullmatch(rb"(worker_0\d)  \| " + whole.pattern, line) for line in copied]
@@ -81,13 +83,13 @@ def test_docker_logs_of_a_second_start_do_not_repeat_the_first(start: Start) -> 
 
 
 @pytest.fixture
-def chatty(start_probes: Start) -> Tandem:
-    tandem = start_probes().await_healthy()
+def chatty(start: Start) -> Tandem:
+    tandem = start().await_healthy()
     for worker in range(40):
         tandem.send("chatter", f"tag{worker}", 5, 1)
 
     def handled() -> int:
-        return (tandem.worker_log() + tandem.worker_log(1)).count("handled in")
+        return (tandem.worker_log() + tandem.worker_log(1)).count("completed in")
 
     await_true(lambda: handled() == 40, seconds=30, what="the end of the chatter")
     return tandem
@@ -106,7 +108,7 @@ def test_the_script_shows_the_last_fifty_lines_of_all_workers_from_any_folder(ch
 
 def test_the_scripts_options_choose(chatty: Tandem, tmp_path: Path) -> None:
     name = str(chatty.docker.name)
-    chatty.translate("Good morning.", model="apertium-404")
+    chatty.send("fail", "failing", "n")
     await_true(lambda: "gave up" in chatty.worker_log() + chatty.worker_log(1), seconds=20, what="an error")
 
     assert len(worker_logs("-c", name, "-n", "7", cwd=tmp_path)[1].splitlines()) == 7
@@ -124,12 +126,12 @@ def test_the_script_follows_across_a_rotation(chatty: Tandem, tmp_path: Path) ->
         try:
 
             def heard() -> bool:
-                # What is logged before it has begun to follow is not for it to tell.
+                # Lines from before it has started to follow do not count.
                 chatty.send("chatter", "before", 1, 1)
                 return "before-000000" in out.read_text()
 
             await_true(heard, seconds=20, what="it follows")
-            # 24 MB for two workers: whoever takes them, a file rotates.
+            # 24 MB for two workers: a file rotates, whichever worker handles them.
             chatty.send("chatter", "filling", 1000, 1000, times=24)
             await_true(lambda: out.read_text().count("filling-000999") == 24, seconds=60, what="the last line of each")
         finally:
@@ -145,14 +147,28 @@ def test_the_script_works_inside_the_container(chatty: Tandem) -> None:
 
 def test_the_script_says_clearly_when_nothing_runs(chatty: Tandem, tmp_path: Path) -> None:
     code, output = worker_logs("-c", "nobody", cwd=tmp_path)
-    assert (code, output) == (1, "error: no container nobody runs: docker ps lists those that do\n")
+    assert (code, output) == (1, "error: the container nobody is not running: docker ps lists the running ones\n")
     code, output = worker_logs("-c", str(chatty.docker.name), "7", cwd=tmp_path)
-    assert (code, output) == (1, "Error: there is no such worker: there are logs of 0, 1\n")
+    assert (code, output) == (1, "Error: no logs of these workers: expected numbers from 0, 1\n")
     code, output = worker_logs("-c", str(chatty.docker.name), "--since", "soon", cwd=tmp_path)
-    assert code == 1 and "soon is no time" in output
+    assert code == 1 and "--since soon is invalid" in output
 
 
 def test_a_line_is_in_docker_logs_soon(start: Start) -> None:
     tandem = start().await_healthy()
     tandem.request("GET", f"/soon-{time.monotonic_ns()}")
     await_true(lambda: any(b"/soon-" in line for line in docker_logs(tandem)), seconds=2, what="the line")
+
+
+def test_every_log_line_of_a_message_has_its_id(start: Start) -> None:
+    tandem = start(WORKERS="1", LOG_FORMAT="json", MAX_RETRIES="0").await_healthy()
+    tandem.send("nap", "nap", "not a number")
+    await_true(lambda: "gave up" in tandem.worker_log(), seconds=20, what="it has failed")
+
+    out = tandem.output("cat", "/var/log/supervisor/worker-00.log", "/var/log/supervisor/worker-00-error.log")
+    records = [json.loads(line) for line in out.splitlines()]
+    about = [record for record in records if "message_id" in record]
+    assert {record["process"] for record in records} == {"worker_00"}
+    assert {record["actor"] for record in about} == {"nap"}
+    assert len({record["message_id"] for record in about}) == 1
+    assert any("Traceback" in record.get("exc_info", "") for record in about)

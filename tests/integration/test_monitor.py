@@ -10,7 +10,7 @@ import pytest
 from testcontainers.core.network import Network
 
 from tests.integration.containers import running
-from tests.integration.tandem import PROBES_IMAGE, Model, Receiver, Tandem, await_true
+from tests.integration.tandem import Receiver, Tandem, await_true
 
 Start = Callable[..., Tandem]
 
@@ -28,33 +28,33 @@ SECRET = "the-secret-in-the-url"  # noqa: S105
 
 
 @pytest.fixture(scope="module")
-def own_model(network: Network) -> Iterator[Model]:
-    """A model that may go away."""
-    model = Model(network, alias="fleeting")
-    running.append(model)
-    yield model.start()
-    running.remove(model)
-    model.remove()
+def upstream(network: Network) -> Iterator[Receiver]:
+    """A service that the application depends on, and that may go away."""
+    upstream = Receiver(network, alias="upstream")
+    running.append(upstream)
+    yield upstream.start()
+    running.remove(upstream)
+    upstream.remove()
 
 
 @pytest.fixture(scope="module")
-def tandem(network: Network, own_model: Model, receiver: Receiver) -> Iterator[Tandem]:
+def tandem(network: Network, upstream: Receiver, receiver: Receiver) -> Iterator[Tandem]:
     """One container for all: each test leaves it as it found it."""
-    settings = {**LIMITS, "OLLAMA_URL": "http://fleeting:11434", "WORKER_MEMORY_LIMIT": "1G"}
+    settings = {**LIMITS, "UPSTREAM_URL": "http://upstream:8080", "WORKER_MEMORY_LIMIT": "1G"}
     settings["ALERT_WEBHOOK_URL"] = f"{Receiver.url}?key={SECRET}"
     logs = {"/var/log/supervisor": "size=20m,uid=10001,gid=10001"}
-    tandem = Tandem(network, settings, image=PROBES_IMAGE, tmpfs=logs)
+    tandem = Tandem(network, settings, tmpfs=logs)
     running.append(tandem)
     tandem.start().await_healthy()
     # What a queue with this name is to the monitor; workers and senders will note it themselves.
-    tandem.redis("SADD", "tandem:queues", "probes", "backlog")
+    tandem.redis("SADD", "tandem:queues", "work", "backlog")
     yield tandem
     running.remove(tandem)
     tandem.remove()
 
 
 class Story:
-    """What the receiver hears of one container, from now on."""
+    """The notifications that the receiver gets from one container, from now on."""
 
     def __init__(self, receiver: Receiver, tandem: Tandem) -> None:
         self._receiver = receiver
@@ -94,13 +94,13 @@ def test_workers_that_are_down_and_a_queue_that_grows_and_waits(tandem: Tandem, 
     story.await_raised("workers", "queue-depth", "oldest-message")
     call = story.calls("queue-depth")[0]
     assert call["value"] == 8 and call["threshold"] == 5
-    assert "8 in probes, more than 5 (ALERT_QUEUE_DEPTH)" in str(call["text"])
+    assert "8 in work, more than 5 (ALERT_QUEUE_DEPTH)" in str(call["text"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(call["since"]))
     tandem.output("supervisorctl", "start", "worker:*")
     story.await_cleared("workers", "queue-depth", "oldest-message")
 
 
-def test_a_worker_that_is_given_up_is_down(tandem: Tandem, story: Story) -> None:
+def test_a_fatal_worker_is_down(tandem: Tandem, story: Story) -> None:
     configuration = "/run/tandem/programs/worker.conf"
     tandem.output("sed", "-i", "s/^command=.*/command=false/; s/^startretries=.*/startretries=0/", configuration)
     tandem.run("supervisorctl", "update")
@@ -115,7 +115,7 @@ def test_a_worker_that_is_given_up_is_down(tandem: Tandem, story: Story) -> None
 
 def test_many_failures(tandem: Tandem, story: Story) -> None:
     counts = f"tandem:counts:60:{_now(tandem) // 60}"
-    tandem.redis("HSET", counts, "probe\thandled", "17000", "probe\tfailed", "3000", "probe\tretried", "50000")
+    tandem.redis("HSET", counts, "count\tcompleted", "17000", "count\tfailed", "3000", "count\tretried", "50000")
 
     story.await_raised("failure-rate")
     assert re.search(r"3000 of 20\d\d\d messages \(15%\) failed for good", str(story.calls("failure-rate")[0]["text"]))
@@ -187,28 +187,28 @@ def test_web_away(tandem: Tandem, story: Story) -> None:
     story.await_cleared("web")
 
 
-def test_ollama_away(tandem: Tandem, own_model: Model, story: Story) -> None:
-    own_model.docker.stop(timeout=1)
-    story.await_raised("model")
-    own_model.docker.start()
-    story.await_cleared("model")
+def test_a_dependency_away(tandem: Tandem, upstream: Receiver, story: Story) -> None:
+    upstream.docker.stop(timeout=1)
+    story.await_raised("upstream")
+    upstream.docker.start()
+    story.await_cleared("upstream")
 
 
 def test_each_is_logged_once_and_no_secret_with_it(tandem: Tandem, receiver: Receiver) -> None:
-    """The last one: it looks back on all the others."""
+    """Runs last: it checks the notifications of all other tests."""
     log = tandem.output("cat", "/var/log/supervisor/monitor.log")
     states = [call["state"] for call in receiver.calls() if "alert" in call]
 
-    assert len(re.findall(r" WARNING monitor .*: alert [\w-]+ raised: ", log)) == states.count("raised")
-    assert len(re.findall(r" INFO    monitor .*: alert [\w-]+ cleared after \d+ s: ", log)) == states.count("cleared")
+    assert len(re.findall(r" WARNING monitor .*: alert [\w -]+ raised: ", log)) == states.count("raised")
+    assert len(re.findall(r" INFO    monitor .*: alert [\w -]+ cleared after \d+ s: ", log)) == states.count("cleared")
     assert states.count("raised") == states.count("cleared") >= 10
     assert SECRET not in tandem.logs()
 
 
-def test_of_two_containers_on_one_redis_one_tells_of_the_queue(
+def test_of_two_containers_on_one_redis_one_notifies_of_the_queue(
     redis_elsewhere: str, start: Start, receiver: Receiver
 ) -> None:
-    settings = {**LIMITS, "REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "PROGRAMS": "monitor,events"}
+    settings = {**LIMITS, "REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "PROGRAMS": "monitor,eventlistener"}
     before = len(receiver.calls())
     containers = [start(**settings).await_healthy() for _ in range(2)]
     cli = ("redis-cli", "-h", redis_elsewhere)
@@ -223,7 +223,7 @@ def test_of_two_containers_on_one_redis_one_tells_of_the_queue(
         assert "alert queue-depth" in container.output("queue", "health")
     containers[0].output(*cli, "DEL", "dramatiq:backlog")
     await_true(lambda: "cleared" in calls("queue-depth"), seconds=20, what="its end is told of")
-    # Some looks later nobody has told it again.
+    # Some checks later it has not been sent again.
     containers[0].output(*cli, "ZADD", "dramatiq:backlog.delayed", "1", "some-id")
     await_true(lambda: calls("delayed-messages"), seconds=20, what="another one")
     containers[0].output(*cli, "DEL", "dramatiq:backlog.delayed")

@@ -11,26 +11,29 @@ from uuid import uuid4
 import pytest
 from testcontainers.core.network import Network
 
-from tests.chaos.house import CERTIFICATES, Redis
-from tests.integration.tandem import Model, Tandem, await_true
+from tandem.broker import accounts
+from tests.chaos.cluster import CERTIFICATES, Redis
+from tests.integration.tandem import Tandem, await_true
+from tests.paths import ROOT
 
 Start = Callable[..., Tandem]
-TEXT = {"text": "The house is beautiful.", "source": "en", "target": "es"}
+DOCS = ROOT / "docs" / "how-to" / "use-another-redis.md"
+TEXT = {"text": "The house is beautiful."}
 
 
 # --- full memory --------------------------------------------------------------------------------------------------
 
 
-def test_a_full_memory_refuses_new_messages_and_the_accepted_ones_go_on(start: Start, model: Model) -> None:
+def test_a_full_memory_refuses_new_messages_and_the_accepted_ones_go_on(start: Start) -> None:
     tandem = start(REDIS_MAXMEMORY="32M").await_healthy()
     assert tandem.redis("CONFIG", "GET", "maxmemory").split()[1] == str(32 * 2**20)
     assert tandem.redis("CONFIG", "GET", "maxmemory-policy").split()[1] == "noeviction"
-    tandem.output("queue", "pause", "translations")
-    accepted = [tandem.translate(TEXT["text"], source="en")["id"] for _ in range(5)]
-    # Below what is in use: as full as can be, whatever comes and goes meanwhile.
+    tandem.output("queue", "pause", "notes")
+    accepted = [tandem.hand_in(TEXT["text"]) for _ in range(5)]
+    # Below the current usage: completely full, whatever changes meanwhile.
     tandem.redis("CONFIG", "SET", "maxmemory", "1mb")
 
-    answer = tandem.request("POST", "/translations", json=TEXT)
+    answer = tandem.request("POST", "/notes", json=TEXT)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert "memory is full" in answer.json()["detail"]
@@ -38,13 +41,81 @@ def test_a_full_memory_refuses_new_messages_and_the_accepted_ones_go_on(start: S
 
     # A worker that begins now can do all of it as well.
     tandem.output("supervisorctl", "restart", "worker:*")
-    tandem.output("queue", "resume", "translations")
+    tandem.output("queue", "resume", "notes")
     assert {tandem.ended(id_)["status"] for id_ in accepted} == {"done"}
-    assert tandem.request("POST", "/translations", json=TEXT).status_code == 503
+    assert tandem.request("POST", "/notes", json=TEXT).status_code == 503
 
     tandem.redis("CONFIG", "SET", "maxmemory", "32mb")
     await_true(lambda: tandem.run("queue", "health")[0] == 0, seconds=10, what="healthy again")
     is_done(tandem)
+
+
+# --- what it must be ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), "fail redis setup Redis drops accepted messages"),
+        (("--maxmemory-policy", "volatile-lru"), "warn redis setup Redis drops results before they expire"),
+        (("--appendonly", "no"), "warn redis setup Redis keeps no append-only file"),
+    ],
+)
+def test_a_risk_of_data_loss_is_reported_from_the_first_check(
+    options: tuple[str, ...], said: str, start: Start, start_redis: Callable[..., Redis]
+) -> None:
+    tandem = start(REDIS_URL=start_redis(*options).url, WORKERS="1")
+    await_true(lambda: said in tandem.health(), seconds=60, what=said)
+
+
+def test_a_cluster_is_refused_in_one_line_by_health_and_by_each_worker(
+    start: Start, start_redis: Callable[..., Redis]
+) -> None:
+    redis = start_redis("--cluster-enabled", "yes")
+    tandem = start(REDIS_URL=redis.url.removesuffix("/0"), WORKERS="1")
+
+    await_true(lambda: "fail redis setup" in tandem.health(), seconds=60, what="health fails")
+    assert "Redis is in cluster mode, in which no message can be sent" in tandem.run("queue", "health")[1]
+    await_true(lambda: "no message is handled" in tandem.worker_log(), seconds=60, what="the worker says so")
+    assert tandem.worker_log().count("no message is handled: Redis is in cluster mode") == 1
+    assert tandem.request("GET", "/readyz").status_code == 503
+
+
+def documented_rights() -> str:
+    """Return the rights that the documentation gives to Tandem's user."""
+    (line,) = [line for line in DOCS.read_text().splitlines() if "ACL SETUSER tandem " in line]
+    return line.partition("ACL SETUSER tandem ")[2].strip("`|").replace("'", "")
+
+
+def test_with_the_documented_rights_everything_works(start: Start, start_redis: Callable[..., Redis]) -> None:
+    redis = start_redis()
+    rights = documented_rights().replace("PASSWORD", "sesame").split()
+    assert accounts.COMMANDS.split() == rights[-len(accounts.COMMANDS.split()) :]
+    assert await_true(lambda: redis.cli("ACL", "SETUSER", "tandem", *rights), seconds=20, what="Redis").strip() == "OK"
+    tandem = start(REDIS_URL=f"redis://tandem:sesame@{redis.name}:6379/0", CALLBACK_SECRET="x" * 32).await_healthy()
+
+    is_done(tandem)
+    assert "ok redis setup" in tandem.health()
+    for command in (("stats",), ("failed", "show"), ("pause", "notes"), ("resume", "notes")):
+        tandem.output("queue", *command)
+    tandem.output("queue", "purge", "notes", "--force")
+    tandem.output("queue", "stop-workers")
+    id_ = tandem.hand_in(TEXT["text"])
+    assert "event: " in tandem.request("GET", f"/notes/{id_}/events").text
+    is_done(tandem)
+    assert redis.cli("ACL", "LOG").strip() in ("", "(empty array)")
+
+
+def test_without_info_the_checks_warn_and_everything_works(start: Start, start_redis: Callable[..., Redis]) -> None:
+    redis = start_redis()
+    rights = documented_rights().replace("PASSWORD", "sesame").replace(" +info", "").split()
+    assert await_true(lambda: redis.cli("ACL", "SETUSER", "tandem", *rights), seconds=20, what="Redis").strip() == "OK"
+    tandem = start(REDIS_URL=f"redis://tandem:sesame@{redis.name}:6379/0").await_healthy()
+
+    is_done(tandem)
+    said = tandem.health()
+    assert "warn redis setup version, role, cluster mode, eviction and append-only file are unknown" in said
+    assert tandem.request("GET", "/readyz").status_code == 200
 
 
 # --- URLs ---------------------------------------------------------------------------------------------------------
@@ -65,21 +136,21 @@ def start_redis(network: Network) -> Iterator[Callable[..., Redis]]:
 
 
 def is_done(tandem: Tandem) -> None:
-    assert tandem.ended(tandem.translate(TEXT["text"], source="en")["id"])["status"] == "done"
+    assert tandem.ended(tandem.hand_in(TEXT["text"]))["status"] == "done"
 
 
-def test_a_wrong_password_is_told_and_when_it_is_right_all_goes_on_in_the_database_of_the_url(
-    start: Start, start_redis: Callable[..., Redis], model: Model
+def test_a_wrong_password_is_reported_and_with_the_right_one_the_database_of_the_url_is_used(
+    start: Start, start_redis: Callable[..., Redis]
 ) -> None:
     redis = start_redis("--requirepass", "other")
     tandem = start(REDIS_URL=f"redis://:sesame@{redis.name}:6379/3")
 
-    def told() -> bool:
-        return "fail  redis        Redis does not answer: invalid username-password" in tandem.run("queue", "health")[1]
+    def reported() -> bool:
+        return "fail redis Redis does not answer: invalid username-password" in tandem.health()
 
-    await_true(told, seconds=30, what="health says it")
-    await_true(lambda: "ok    web answers" in tandem.run("queue", "health")[1], seconds=30, what="the web answers")
-    answer = tandem.request("POST", "/translations", json=TEXT)
+    await_true(reported, seconds=30, what="health says it")
+    await_true(lambda: "ok web answers" in tandem.health(), seconds=30, what="the web answers")
+    answer = tandem.request("POST", "/notes", json=TEXT)
     assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
     await_true(lambda: "waiting for Redis: invalid username-password" in tandem.worker_log(), seconds=10, what="a line")
 
@@ -92,8 +163,8 @@ def test_a_wrong_password_is_told_and_when_it_is_right_all_goes_on_in_the_databa
     assert "sesame" not in tandem.logs()
 
 
-def test_a_redis_behind_tls_is_believed_only_with_its_authority(
-    start: Start, start_redis: Callable[..., Redis], model: Model, tmp_path: Path
+def test_a_redis_with_tls_is_trusted_only_with_its_authority(
+    start: Start, start_redis: Callable[..., Redis], tmp_path: Path
 ) -> None:
     name = make_certificates(tmp_path)
     folder = str(tmp_path)
@@ -102,7 +173,7 @@ def test_a_redis_behind_tls_is_believed_only_with_its_authority(
     redis = start_redis(*ports, *files, "--tls-ca-cert-file", f"{CERTIFICATES}/ca.crt", folder=folder, name=name)
     url = redis.url.replace("redis://", "rediss://")
     believed = start(REDIS_URL=f"{url}?ssl_ca_certs={CERTIFICATES}/ca.crt", options={"volumes": {folder: CERTIFICATES}})
-    stranger = start(REDIS_URL=url, PROGRAMS="web,events")
+    stranger = start(REDIS_URL=url, PROGRAMS="web,eventlistener")
 
     is_done(believed.await_healthy())
     await_true(lambda: "certificate verify failed" in stranger.run("queue", "health")[1], seconds=30, what="a refusal")
@@ -126,7 +197,7 @@ def make_certificates(folder: Path) -> str:
     return name
 
 
-def test_a_failover_of_sentinel_is_followed(start: Start, start_redis: Callable[..., Redis], model: Model) -> None:
+def test_a_failover_of_sentinel_is_followed(start: Start, start_redis: Callable[..., Redis]) -> None:
     first = start_redis()
     await_true(lambda: "PONG" in first.cli("PING"), seconds=20, what="the master")
     second = start_redis("--replicaof", first.name, "6379")
@@ -153,7 +224,7 @@ def is_replica(redis: Redis) -> bool:
 
 STATES = """
 local states = {}
-for number, key in ipairs(redis.call('KEYS', 'tandem:translation:*')) do
+for number, key in ipairs(redis.call('KEYS', 'tandem:note:*')) do
   states[number] = redis.call('HGET', key, 'status')
 end
 return states

@@ -15,21 +15,21 @@ NAPS, DELAYED, UNSERVED, QUICK = 3, 5, 2, 20
 LONG_SECONDS = 600
 
 
-def test_two_containers_tell_the_same_and_it_is_what_has_happened(redis_elsewhere: str, start_probes: Start) -> None:
-    settings = {"REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "WORKER_QUEUES": "probes"}
+def test_two_containers_report_the_same_correct_statistics(redis_elsewhere: str, start: Start) -> None:
+    settings = {"REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "WORKER_QUEUES": "work"}
     settings |= {"WORKERS": "2", "WORKER_THREADS": "2", "WORKER_MESSAGE_LIMIT": "0"}
-    one, other = start_probes(**settings), start_probes(**settings)
+    one, other = start(**settings), start(**settings)
     for tandem in (one, other):
         tandem.await_healthy()
 
     def noted(key: str, count: int) -> list[str]:
-        """What probes have noted under a key, waited for until it is so much."""
+        """What actors have noted under a key, waited for until it is so much."""
 
-        def look() -> list[str]:
+        def check() -> list[str]:
             values = one.output("redis-cli", "-h", redis_elsewhere, "LRANGE", key, "0", "-1").split()
             return values if len(values) >= count else []
 
-        return await_true(look, seconds=60, what=f"{count} under {key}")
+        return await_true(check, seconds=60, what=f"{count} under {key}")
 
     for batch in range(BATCHES):
         sender = (one, other)[batch % 2]
@@ -41,9 +41,9 @@ def test_two_containers_tell_the_same_and_it_is_what_has_happened(redis_elsewher
     counted = [(batch, number) for batch in range(BATCHES) for number in noted(f"counted-{batch}", COUNTED)]
     attempts = Counter((batch, number) for batch in range(BATCHES) for number in noted(f"failing-{batch}", 2 * FAILING))
     delayed = ("--times", str(DELAYED), "--delay", str(LONG_SECONDS * 1000))
-    one.output("queue", "probe", "count", '["not yet", "n"]', *delayed)
+    one.output("queue", "try", "count", '["not yet", "n"]', *delayed)
     for _ in range(UNSERVED):
-        one.output("queue", "translate", "Good morning.", "--to", "es")
+        one.hand_in("Good morning.")
     other.send("nap", "nap", LONG_SECONDS, times=NAPS)
     napping = noted("nap:began", NAPS)
     one.send("leak", "quick", 0, times=QUICK)
@@ -53,15 +53,15 @@ def test_two_containers_tell_the_same_and_it_is_what_has_happened(redis_elsewher
     assert len(attempts) == BATCHES * FAILING
     expected = {
         "queues": {
-            "probes": {"ready": 0, "in_flight": len(napping), "delayed": DELAYED, "failed": len(attempts)},
-            "callbacks": {"ready": 0, "in_flight": 0, "delayed": 0, "failed": 0},
-            "translations": {"ready": UNSERVED, "in_flight": 0, "delayed": 0, "failed": 0},
+            "work": {"ready": 0, "in_flight": len(napping), "delayed": DELAYED, "failed": len(attempts)},
+            "chaos": {"ready": 0, "in_flight": 0, "delayed": 0, "failed": 0},
+            "notes": {"ready": UNSERVED, "in_flight": 0, "delayed": 0, "failed": 0},
             "urgent": {"ready": 0, "in_flight": 0, "delayed": 0, "failed": 0},
         },
         "actors": {
-            "count": {"handled": len(counted), "retried": 0, "failed": 0},
-            "fail": {"handled": 0, "retried": attempts.total() - len(attempts), "failed": len(attempts)},
-            "leak": {"handled": len(quick), "retried": 0, "failed": 0},
+            "count": {"completed": len(counted), "retried": 0, "failed": 0},
+            "fail": {"completed": 0, "retried": attempts.total() - len(attempts), "failed": len(attempts)},
+            "leak": {"completed": len(quick), "retried": 0, "failed": 0},
         },
     }
     for tandem in (one, other):
@@ -73,10 +73,10 @@ def test_two_containers_tell_the_same_and_it_is_what_has_happened(redis_elsewher
         assert timed == {name: (sum(counts.values()),) * 2 for name, counts in expected["actors"].items()}
 
 
-def test_workers_of_all_containers_are_told_with_what_they_run(redis_elsewhere: str, start_probes: Start) -> None:
+def test_workers_of_all_containers_are_shown_with_their_running_messages(redis_elsewhere: str, start: Start) -> None:
     settings = {"REDIS_URL": f"redis://{redis_elsewhere}:6379/0", "WORKER_THREADS": "2"}
-    one = start_probes(**settings, WORKERS="2").await_healthy()
-    other = start_probes(**settings, WORKERS="1", WORKER_QUEUES="probes").await_healthy()
+    one = start(**settings, WORKERS="2").await_healthy()
+    other = start(**settings, WORKERS="1", WORKER_QUEUES="work").await_healthy()
     one.send("nap", "nap", LONG_SECONDS)
 
     def running() -> list[str]:
@@ -86,9 +86,9 @@ def test_workers_of_all_containers_are_told_with_what_they_run(redis_elsewhere: 
     workers = figures(other)["workers"]
     first, second = (tandem.docker.attrs["Config"]["Hostname"] for tandem in (one, other))
     assert {worker["name"]: worker["queues"] for worker in workers} == {
-        f"{first}:worker_00": ["callbacks", "probes", "translations", "urgent"],
-        f"{first}:worker_01": ["callbacks", "probes", "translations", "urgent"],
-        f"{second}:worker_00": ["probes"],
+        f"{first}:worker_00": ["chaos", "notes", "urgent", "work"],
+        f"{first}:worker_01": ["chaos", "notes", "urgent", "work"],
+        f"{second}:worker_00": ["work"],
     }
     for worker in workers:
         assert (worker["state"], worker["lost"], worker["threads"]) == ("consuming", False, 2)
@@ -97,8 +97,8 @@ def test_workers_of_all_containers_are_told_with_what_they_run(redis_elsewhere: 
         assert worker["silent_seconds"] < 10
 
 
-def test_a_killed_worker_takes_nothing_of_what_was_counted_with_it(start_probes: Start) -> None:
-    tandem = start_probes(WORKERS="2", WORKER_THREADS="4", WORKER_MESSAGE_LIMIT="0").await_healthy()
+def test_a_killed_worker_takes_nothing_of_what_was_counted_with_it(start: Start) -> None:
+    tandem = start(WORKERS="2", WORKER_THREADS="4", WORKER_MESSAGE_LIMIT="0").await_healthy()
     # More than one worker has threads for, so each has some of them.
     tandem.send("nap", "nap", 10, times=6)
     await_true(lambda: len(tandem.noted("nap:began")) == 6, seconds=20, what="all naps have begun")
@@ -108,7 +108,7 @@ def test_a_killed_worker_takes_nothing_of_what_was_counted_with_it(start_probes:
     tandem.send("count", "counted-after", "n", times=1000)
 
     def handled() -> dict[str, int]:
-        return {actor["name"]: actor["hour"]["handled"] for actor in figures(tandem)["actors"]}
+        return {actor["name"]: actor["hour"]["completed"] for actor in figures(tandem)["actors"]}
 
     # What was with it runs again, so it can be noted twice; it is handled once.
     await_equal(handled, {"count": 2000, "nap": 6})
@@ -116,17 +116,17 @@ def test_a_killed_worker_takes_nothing_of_what_was_counted_with_it(start_probes:
     assert len({*tandem.noted("counted")}) == len({*tandem.noted("counted-after")}) == 1000
 
 
-def test_messages_that_nobody_takes_are_named_with_what_to_do(start_probes: Start) -> None:
-    tandem = start_probes(WORKER_QUEUES="translations").await_healthy()
+def test_messages_without_a_consumer_are_named_with_a_hint(start: Start) -> None:
+    tandem = start(WORKER_QUEUES="notes").await_healthy()
     await_true(lambda: "consuming" in tandem.output("queue", "stats"), seconds=20, what="a worker is told")
     assert "next: queue send ACTOR" in tandem.output("queue", "stats")
 
     tandem.send("count", "counted", "n")
 
-    (advice,) = [line for line in tandem.output("queue", "stats").splitlines() if line.startswith("next: ")]
-    assert advice.startswith("next: queue consume probes, or add it to WORKER_QUEUES")
-    assert "1 message of probes waits" in advice
-    tandem.output("queue", "consume", "probes", "--limit", "1")
+    (hints,) = [line for line in tandem.output("queue", "stats").splitlines() if line.startswith("next: ")]
+    assert hints.startswith("next: queue consume work, or add it to WORKER_QUEUES")
+    assert "1 message of work waits" in hints
+    tandem.output("queue", "consume", "work", "--limit", "1")
     assert "next: " not in tandem.output("queue", "stats")
 
 
@@ -144,13 +144,13 @@ def countable(figures: dict[str, Any], window: str) -> dict[str, Any]:
     }
 
 
-def await_equal(look: Callable[[], dict[str, Any]], expected: dict[str, Any]) -> None:
+def await_equal(check: Callable[[], dict[str, Any]], expected: dict[str, Any]) -> None:
     """Waits, because a message notes its end a moment before its worker settles it; shows the difference."""
     seen: dict[str, Any] = {}
 
     def agrees() -> bool:
         seen.clear()
-        seen.update(look())
+        seen.update(check())
         return seen == expected
 
     try:

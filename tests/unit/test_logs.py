@@ -1,4 +1,4 @@
-"""The one log format, and which of the two streams a line goes to."""
+"""The log format, and which of the two streams a line is written to."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from threading import Thread
 
 import pytest
 
-from app import logs
+from tandem import logs
 
 
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, levels = (
+        root.handlers[:],
+        {name: logging.getLogger(name).level for name in ("", "tandem", "app", "gunicorn")},
+    )
     yield
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def test_a_line_stands_in_exactly_one_stream(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "text")
-    logging.getLogger("t").debug("unheard")
-    logging.getLogger("t").info("well")
-    logging.getLogger("t").warning("odd")
-    logging.getLogger("t").error("bad")
+    logging.getLogger("app.t").debug("unheard")
+    logging.getLogger("app.t").info("well")
+    logging.getLogger("app.t").warning("odd")
+    logging.getLogger("app.t").error("bad")
 
     out, err = capsys.readouterr()
     assert [line.rsplit(" ", 1)[1] for line in out.splitlines()] == ["well"]
@@ -38,13 +43,13 @@ def test_a_text_line_names_time_level_process_and_message(
 ) -> None:
     monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "worker_00")
     logs.configure("INFO", "text")
-    with logs.bound(message_id="7", actor="translate"):
+    with logs.bound(message_id="7", actor="summarize"):
         logging.getLogger("app.x").info("begins")
     logging.getLogger("app.x").info("idle")
 
     lines = capsys.readouterr().out.splitlines()
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-    assert re.fullmatch(stamp + r" INFO    worker_00 app\.x: begins \[message_id=7 actor=translate\]", lines[0])
+    assert re.fullmatch(stamp + r" INFO    worker_00 app\.x: begins \[message_id=7 actor=summarize\]", lines[0])
     assert re.fullmatch(stamp + r" INFO    worker_00 app\.x: idle", lines[1])
 
 
@@ -52,14 +57,14 @@ def test_fields_are_added_inside_and_end_with_an_error(capsys: pytest.CaptureFix
     logs.configure("INFO", "text")
     logger = logging.getLogger("app.x")
     with logs.bound(message_id="7"):
-        with pytest.raises(ValueError), logs.bound(actor="translate", message_id="8"):
+        with pytest.raises(ValueError), logs.bound(actor="summarize", message_id="8"):
             logger.info("inside")
             raise ValueError
         logger.info("outside")
     logger.info("idle")
 
     assert [line.split("app.x: ")[1] for line in capsys.readouterr().out.splitlines()] == [
-        "inside [message_id=8 actor=translate]",
+        "inside [message_id=8 actor=summarize]",
         "outside [message_id=7]",
         "idle",
     ]
@@ -74,9 +79,9 @@ def test_a_threads_fields_are_its_own(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out.endswith("app.x: another\n")
 
 
-def test_a_json_record_holds_its_traceback_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_record_contains_its_traceback_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "json")
-    with logs.bound(message_id="7", actor="translate"):
+    with logs.bound(message_id="7", actor="summarize"):
         try:
             raise ValueError("no\nsuch")
         except ValueError:
@@ -93,5 +98,38 @@ def test_a_json_record_holds_its_traceback_and_message(capsys: pytest.CaptureFix
         "logger": "app.x",
         "message": "broke",
         "message_id": "7",
-        "actor": "translate",
+        "actor": "summarize",
     }
+
+
+def test_a_message_cannot_forge_a_line_or_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "text")
+    evil = "\x1b]0;PWNED\x07\x9b31m\u202e\r\n2026-11-25T00:00:00.000Z ERROR x: …"
+    with logs.bound(message_id=evil):
+        logging.getLogger("app.x").info("lost %s", evil)
+
+    (line,) = capsys.readouterr().out.split("\n")[:-1]
+    assert line.isprintable()
+    assert r"lost \x1b]0;PWNED\x07\x9b31m\u202e\r\n2026-11-25" in line
+
+
+def test_no_line_of_a_traceback_begins_with_a_stamp(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "text")
+    try:
+        raise ValueError("\n2026-11-25T00:00:00.000Z ERROR x: \x1b[31m")
+    except ValueError:
+        logging.getLogger("app.x").exception("broke")
+
+    first, *more = capsys.readouterr().err.split("\n")[:-1]
+    assert first.endswith("broke")
+    assert more and all(line.startswith("  ") and line.isprintable() for line in more)
+
+
+def test_of_libraries_only_what_is_odd_is_logged_unless_one_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("DEBUG", "text")
+    logging.getLogger("fontTools.subset").info("step")
+    logging.getLogger("wanted").setLevel(logging.INFO)
+    logging.getLogger("wanted").info("heard")
+    logging.getLogger("gunicorn.access").info("request")
+
+    assert [line.rsplit(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["heard", "request"]

@@ -1,4 +1,4 @@
-"""Writes into Redis what workers write, so that its readers can be tested without one (see app/queueing/keys.py)."""
+"""Writes to Redis what workers write, so that its readers can be tested without one (see tandem/broker/keys.py)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import redis
 
-from app.queueing import keys, statistics
+from tandem.broker import keys, statistics
 
 
 def ended(
     client: redis.Redis, actor: str, outcome: str, at: float, *, wait_ms: float = 1, run_ms: float = 1, times: int = 1
 ) -> None:
-    """Messages of an actor have ended at a time (seconds since 1970)."""
+    """Store that messages of an actor have ended at a time (seconds since 1970)."""
     for step in statistics.STEPS:
         client.hincrby(keys.counts(step, int(at) // step), f"{actor}\t{outcome}", times)
     minute = keys.times(int(at) // 60)
@@ -24,7 +24,7 @@ def ended(
 
 
 def ready(client: redis.Redis, queue: str, id_: str, *, age: float = 0) -> None:
-    """A message waits that was sent `age` seconds ago."""
+    """Add a ready message that was sent `age` seconds ago."""
     payload = {"message_timestamp": int((time.time() - age) * 1000)}
     client.sadd(keys.QUEUES, queue)
     client.hset(keys.payloads(queue), id_, json.dumps(payload))
@@ -32,28 +32,28 @@ def ready(client: redis.Redis, queue: str, id_: str, *, age: float = 0) -> None:
 
 
 def delayed(client: redis.Redis, queue: str, id_: str, *, due_in: float) -> None:
-    """A message is due in so many seconds."""
+    """Add a message that is due in `due_in` seconds."""
     client.sadd(keys.QUEUES, queue)
     client.zadd(keys.delayed(queue), {id_: (time.time() + due_in) * 1000})
 
 
-def held(client: redis.Redis, queue: str, worker: str, *ids: str) -> None:
-    """Messages are with a worker."""
+def claimed(client: redis.Redis, queue: str, worker: str, *ids: str) -> None:
+    """Add messages that a worker has claimed."""
     client.sadd(keys.QUEUES, queue)
     client.zadd(keys.HEARTBEATS, {worker: time.time() * 1000})
-    client.zadd(keys.held(worker, queue), dict.fromkeys(ids, 1.0))
+    client.zadd(keys.claimed(worker, queue), dict.fromkeys(ids, 1.0))
 
 
 def dead(client: redis.Redis, queue: str, *ids: str) -> None:
-    """Messages became dead letters."""
+    """Add dead letters."""
     client.sadd(keys.QUEUES, queue)
     client.zadd(keys.dead(queue), dict.fromkeys(ids, time.time() * 1000))
 
 
-def sign(client: redis.Redis, worker: str, *, age: float = 0, **fields: Any) -> None:
-    """A worker left its sign of life `age` seconds ago; it had lived for an hour by then."""
+def heartbeat(client: redis.Redis, worker: str, *, age: float = 0, **fields: Any) -> None:
+    """Store a worker's heartbeat of `age` seconds ago, when it had been running for an hour."""
     now = time.time() - age
-    sign = {
+    state = {
         "pid": 25,
         "beat": 1800,
         "time": now,
@@ -65,4 +65,4 @@ def sign(client: redis.Redis, worker: str, *, age: float = 0, **fields: Any) -> 
         "queues": [],
         "threads": 4,
     }
-    client.hset(keys.WORKERS, worker, json.dumps(sign | fields))
+    client.hset(keys.WORKERS, worker, json.dumps(state | fields))

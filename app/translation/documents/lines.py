@@ -1,4 +1,4 @@
-"""What a single line may be, in a plain text and in Markdown alike."""
+"""Kinds of lines that plain text and Markdown share."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.translation.documents.chunks import INDENTATION, Builder
-from app.translation.documents.masks import opaque
+from app.translation.documents.placeholders import protected_spans
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})(.*)")
 _PIPE = re.compile(r"\||\\.")
 _PIPES_APART = re.compile(r"^\||\|$|\s\|\s")
-# What separates the cells of a table, and the dots from a title to its page, which make models go round in circles.
+# Separators of table cells, and the dots from a title to its page number, which make models repeat themselves.
 _SEPARATOR = re.compile(
     r"\t+| {3,}|[.·]{5,}|…{2,}|(?:[.·] ){3,}[.·]?|(?<!\S)(?:[-=_*~#+–—]{4,}|(?:[-=_*~] ){2,}[-=_*~])(?!\S)"  # noqa: RUF001
 )
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines with their ends, which are those of Windows, Unix or the old Macs."""
+    """Split a text into lines that keep their ends: CRLF, LF or CR."""
     return _LINE.findall(text)
 
 
 def add_paragraph(lines: Iterable[str], build: Builder, margin: str = INDENTATION) -> None:
-    """Adds lines that belong together as one piece of prose, and those that consist of cells each for itself.
+    """Add the lines of a paragraph as one piece of prose, and each line of cells separately.
 
-    margin: the pattern of what stands before each line and is none of its words.
+    margin: the pattern of the margin before the words of each line.
     """
     lines = list(lines)
     prose: list[str] = []
@@ -45,10 +45,10 @@ def add_paragraph(lines: Iterable[str], build: Builder, margin: str = INDENTATIO
 
 
 def _seen(lines: Sequence[str]) -> Iterator[str]:
-    """The lines in which separators are looked for: the bar of `ls | sort` or {{ name | title }} is none."""
+    """Yield the lines in which to search for separators: the bar of `ls | sort` or {{ name | title }} is none."""
     text = "".join(lines)
     if "|" in text or _SEPARATOR.search(text):
-        text = opaque(text)
+        text = protected_spans(text)
     at = 0
     for line in lines:
         yield text[at : at + len(line)]
@@ -56,7 +56,7 @@ def _seen(lines: Sequence[str]) -> Iterator[str]:
 
 
 def add_row(line: str, build: Builder, margin: str) -> None:
-    """Adds a line of a Markdown table."""
+    """Add a line of a Markdown table."""
     start = re.match(margin, line)
     begin = start.end() if start else 0
     build.keep(line[:begin])
@@ -77,7 +77,7 @@ def _add_cells(line: str, separators: Sequence[tuple[int, int]], build: Builder)
 
 
 def _separators(body: str) -> list[tuple[int, int]]:
-    """Where the separators are in a line without white space at its ends; none when it is no line of cells."""
+    """Return the separators' positions in a line without white space at its ends; none if it has no cells."""
     if _PIPES_APART.search(body):
         return _pipes(body)
     return [match.span() for match in _SEPARATOR.finditer(body)]
@@ -88,25 +88,36 @@ def _pipes(body: str) -> list[tuple[int, int]]:
 
 
 class Fences:
-    """Finds where fenced code ends."""
+    """Find where fenced code ends."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
-        # The shortest fence of each kind that is known to be never closed again.
-        self._open_for_ever: dict[str, int] = {}
+        # For each kind: the longest closing fence at this line or after it. Computed at the first opening fence.
+        self._longest: dict[str, list[int]] = {}
 
     def end(self, at: int) -> int:
-        """The number of the line behind the fenced code that begins with line `at`; `at` where none does."""
+        """Return the number of the line after the fenced code that begins at line `at`, or `at` if none begins."""
         line = self._lines[at]
         opening = _FENCE.match(line) if "```" in line or "~~~" in line else None
         if not opening:
             return at
         kind, length = opening[1][0], len(opening[1])
-        if length >= self._open_for_ever.get(kind, length + 1):
+        longest = self._longest_from(kind)
+        if longest[at + 1] < length:
             return at
-        for number in range(at + 1, len(self._lines)):
-            line = self._lines[number].strip()
-            if len(line) >= length and not line.strip(kind):
-                return number + 1
-        self._open_for_ever[kind] = length
-        return at
+        # A closing fence exists, and reading continues after it, so no line is checked twice.
+        return next(number + 1 for number in range(at + 1, len(self._lines)) if self._closes(number, kind) >= length)
+
+    def _longest_from(self, kind: str) -> list[int]:
+        """Return, for each line and the end, the length of the longest closing fence from there on, in one pass."""
+        if kind not in self._longest:
+            longest = [0]
+            for number in range(len(self._lines) - 1, -1, -1):
+                longest.append(max(longest[-1], self._closes(number, kind)))
+            self._longest[kind] = longest[::-1]
+        return self._longest[kind]
+
+    def _closes(self, number: int, kind: str) -> int:
+        """Return the length of the fence if the line is only a fence, else 0."""
+        line = self._lines[number].strip()
+        return 0 if line.strip(kind) else len(line)

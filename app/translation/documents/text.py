@@ -1,4 +1,4 @@
-"""Plain text: paragraphs, with code in fences and tables as people write them."""
+"""Plain text: paragraphs, with fenced code and informal tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.translation.documents.lines import Fences, add_paragraph, lines_of
 
 
 def read(text: str, build: Builder) -> None:
-    """Adds paragraphs, and keeps fenced code and blank lines as they are."""
+    """Add paragraphs; keep fenced code and blank lines unchanged."""
     lines = lines_of(text)
     fences = Fences(lines)
     paragraph: list[str] = []
@@ -20,14 +20,14 @@ def read(text: str, build: Builder) -> None:
     at = 0
     while at < len(lines):
         line = lines[at]
-        behind = fences.end(at)
-        if behind > at:
+        after = fences.end(at)
+        if after > at:
             end_paragraph()
-            build.keep("".join(lines[at:behind]))
+            build.keep("".join(lines[at:after]), "code")
         elif line.isspace():
             end_paragraph()
             build.keep(line)
         else:
             paragraph.append(line)
-        at = max(behind, at + 1)
+        at = max(after, at + 1)
     end_paragraph()

@@ -1,1 +1,1 @@
-"""Has one chunk translated: asks the model, looks at what it answers, asks again. Knows no queue and no store."""
+"""Translate one chunk: ask the model, check its answer, ask again. Independent of the queue and the store."""

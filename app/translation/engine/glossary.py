@@ -1,4 +1,4 @@
-"""Terms whose translation is prescribed: which of them a text has, and which of them an answer lacks."""
+"""Glossary terms: find those that occur in a text, and those that an answer does not use."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from app.translation.engine.scripts import EDGELESS
 from app.translation.parts import Problem
 
-# What a prompt can hold beside the text.
+# Limits for the terms in a prompt.
 MAX_RELEVANT = 50
 MAX_CHARACTERS = 2_000
-# Terms that a problem names.
+# Maximum terms listed in a problem.
 MAX_NAMED = 5
 
 _EDGELESS = re.compile(f"[{EDGELESS}]")
 
 
 def relevant(glossary: Mapping[str, str], text: str) -> dict[str, str]:
-    """The terms that stand in the text, longest first, as many as a prompt can hold.
+    """Return the terms that occur in the text, longest first, as many as fit into a prompt.
 
-    Case counts for a term with a capital inside only: "API" is not "api", but "House" is "house".
+    Case is significant only for a term with a capital after its first letter: "API" is not "api", but "House" matches
+    "house".
     """
     exact, folded = unicodedata.normalize("NFC", text), _folded(text)
     found: dict[str, str] = {}
@@ -37,13 +38,13 @@ def relevant(glossary: Mapping[str, str], text: str) -> dict[str, str]:
 
 
 def missing_terms(glossary: Mapping[str, str], source: str, answer: str) -> list[str]:
-    """The terms of `source` whose translation is not in `answer`, in any inflection that keeps the words' fronts."""
+    """Return the terms of `source` whose translation is not in `answer`, even with another ending."""
     there = _without_marks(answer)
     return [term for term, translation in relevant(glossary, source).items() if not _was_used(translation, there)]
 
 
 def find_unused(glossary: Mapping[str, str], source: str, answer: str) -> Problem | None:
-    """The problem that terms were not translated as prescribed, if there are any."""
+    """Return a problem if terms were not translated as prescribed."""
     missing = missing_terms(glossary, source, answer)
     if not missing:
         return None
@@ -58,13 +59,13 @@ def _occurs(term: str, exact: str, folded: str) -> bool:
         text = exact
     else:
         term, text = _folded(term), folded
-    # Most terms are not there, and a pattern takes a hundred times as long to be made as this.
+    # Most terms do not occur, and compiling a pattern takes a hundred times as long as this check.
     first_word = term.split(" ", 1)[0]
     return first_word in text and re.search(_pattern(term), text) is not None
 
 
 def _pattern(term: str) -> str:
-    """The term as a whole word; a line may be broken within it."""
+    """Match the term as whole words, with any white space between them."""
     words = r"\s+".join(map(re.escape, term.split(" ")))
     before = r"(?<!\w)" if _has_edge(term[0]) else ""
     after = r"(?!\w)" if _has_edge(term[-1]) else ""
@@ -80,7 +81,7 @@ def _was_used(translation: str, answer: str) -> bool:
 
 
 def _stem(word: str) -> str:
-    """The front of a word that most inflections leave as it is."""
+    """Return the beginning of a word, which most inflections do not change."""
     if _EDGELESS.search(word):
         return word
     return word[: max(3, -(-len(word) * 3 // 5))]
@@ -91,5 +92,5 @@ def _folded(text: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    """Umlauts and accents change in an inflection."""
+    """Remove umlauts and accents, because inflections change them."""
     return "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))

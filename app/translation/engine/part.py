@@ -1,4 +1,4 @@
-"""Has one part of a text translated: asks, looks at the answer, and asks again when it is no good."""
+"""Translate one part of a text: ask the model, check the answer, and ask again if it is bad."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from app.translation.documents.masks import Masked, PlaceholdersChanged, mask
+from app.translation.documents.placeholders import PlaceholdersChanged, ProtectedText, protect
+from app.translation.documents.splitter import split, tokens
 from app.translation.engine import glossary, prompt
-from app.translation.engine.guards import cleaned, find_problem
-from app.translation.engine.ollama import UNFINISHED, BadAnswer, Call, Ollama
+from app.translation.engine.ollama import LOOP, UNFINISHED, BadAnswer, Call, Ollama, TooLong
+from app.translation.engine.quality_checks import find_problem, strip_commentary
+from app.translation.engine.repetition import has_repetition
 from app.translation.parts import Part, Problem
 
-#: How often a part is asked for in one go. The model decides the same way again unless it is told what was wrong.
-TRIES = 3
+#: Attempts for a part within one delivery. The prompt of a retry says what was wrong, or the answer would be the same.
+MAX_ATTEMPTS = 3
+
+#: Minimum tokens of the pieces into which a part is split if it does not fit the model's context.
+MIN_PIECE_TOKENS = 16
 
 _NOT_ASKED = Problem("", "", kept="source")
 
 
-class Kept(Protocol):
-    """Where answers lie that may be wanted again."""
+class AnswerCache(Protocol):
+    """A cache of answers by what was asked."""
 
     def get(self, asked: object) -> str | None: ...
 
@@ -27,7 +32,7 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """How a text is to be translated."""
 
     model: str
@@ -38,63 +43,94 @@ class Wish:
 
 
 class Translator:
-    """Translates parts with `ollama`; answers that were good are kept in `kept`, if there is one."""
+    """Translates parts with `ollama`; stores good answers in `cache`, if given."""
 
-    def __init__(self, ollama: Ollama, kept: Kept | None) -> None:
+    def __init__(self, ollama: Ollama, cache: AnswerCache | None) -> None:
         self._ollama = ollama
-        self._kept = kept
+        self._cache = cache
 
-    def translate(self, text: str, wish: Wish, call: Call, *, before_asking: Callable[[], None]) -> Part:
-        """The part, with what is wrong with it after all tries.
+    def translate(self, text: str, options: Options, call: Call, *, before_asking: Callable[[], None]) -> Part:
+        """Translate a part and list its problems after all attempts; split it if it does not fit the context.
 
-        before_asking: called before each call of the model; may raise to put the rest off. Raises OllamaError, also
-        BadAnswer when there was not one whole answer, and Cut.
+        before_asking: called before each call of the model; may raise to snooze the rest. Raises OllamaError, also
+        BadAnswer if no answer was complete, and Cancelled.
         """
-        masked = mask(text, markdown=wish.markdown)
-        if not masked.has_words:
+        try:
+            return self._translate_whole(text, options, call, before_asking)
+        except TooLong as error:
+            budget = max(MIN_PIECE_TOKENS, tokens(text) // 2)
+            if tokens(text) <= MIN_PIECE_TOKENS:
+                return Part(text, (Problem("context", str(error), kept="source"),))
+        parts = [
+            self.translate(piece, options, call, before_asking=before_asking) if is_text else Part(piece)
+            for is_text, piece in split(text, budget)
+        ]
+        problems = dict.fromkeys(problem for part in parts for problem in part.problems)
+        return Part("".join(part.text for part in parts), tuple(problems))
+
+    def _translate_whole(self, text: str, options: Options, call: Call, before_asking: Callable[[], None]) -> Part:
+        protected = protect(text, markdown=options.markdown)
+        if not protected.has_words:
             return Part(text)
-        terms = glossary.relevant(wish.glossary, masked.text)
-        asked = [prompt.VERSION, wish.model, wish.source, wish.target, sorted(terms.items()), masked.text]
-        if self._kept is not None and (answer := self._kept.get(asked)):
-            return Part(masked.restore(answer))
-        answer, problem = self._ask(masked, wish, terms, call, before_asking)
+        terms = glossary.relevant(options.glossary, protected.text)
+        asked = [prompt.VERSION, options.model, options.source, options.target, sorted(terms.items()), protected.text]
+        if self._cache is not None and (answer := self._cache.get(asked)):
+            return Part(protected.restore(answer))
+        answer, problem, is_first = self._ask(protected, options, terms, call, before_asking)
         if problem is None:
-            if self._kept is not None:
-                self._kept.put(asked, answer)
-            unused = glossary.find_unused(terms, masked.text, answer)
-            return Part(masked.restore(answer), (unused,) if unused else ())
-        return Part(text if problem.kept == "source" else masked.restore(answer), (problem,))
+            # Later answers belong to another prompt, which describes the problem of the answer before.
+            if self._cache is not None and is_first:
+                self._cache.put(asked, answer)
+            unused = glossary.find_unused(terms, protected.text, answer)
+            return Part(protected.restore(answer), (unused,) if unused else ())
+        return Part(text if problem.kept == "source" else protected.restore(answer), (problem,))
 
     def _ask(
-        self, masked: Masked, wish: Wish, terms: Mapping[str, str], call: Call, before_asking: Callable[[], None]
-    ) -> tuple[str, Problem | None]:
-        """The best answer, as it came over the masks, and what is wrong with it."""
+        self,
+        protected: ProtectedText,
+        options: Options,
+        terms: Mapping[str, str],
+        call: Call,
+        before_asking: Callable[[], None],
+    ) -> tuple[str, Problem | None, bool]:
+        """Return the best answer, still with tokens, its problem, and whether it was the first answer."""
         best = "", _NOT_ASKED
-        problem: Problem | None = None
-        for again in range(TRIES):
+        feedback: str | None = None
+        for retries in range(MAX_ATTEMPTS):
             before_asking()
-            why = problem.detail if problem else None
-            messages = prompt.messages(masked.text, source=wish.source, target=wish.target, glossary=terms, again=why)
+            messages = prompt.messages(
+                protected.text, source=options.source, target=options.target, glossary=terms, feedback=feedback
+            )
             answer = ""
             try:
-                answer = cleaned(masked.text, self._ollama.chat(wish.model, messages, call=call, again=again))
-                problem = _problem(masked, answer, wish.target)
+                answer = strip_commentary(
+                    protected.text, self._ollama.chat(options.model, messages, call=call, retries=retries)
+                )
+                problem, feedback = _problem(protected, answer, options.target)
             except BadAnswer as error:
-                problem = Problem(error.kind, str(error), kept="source")
+                problem, feedback = Problem(_kind(error, protected.text), str(error), kept="source"), str(error)
             if problem is None:
-                return answer, None
-            # Something that can be read is better than nothing, and a whole answer better than half of one.
+                return answer, None, retries == 0
+            # A readable answer is better than none, and a complete answer better than an incomplete one.
             if problem.kept == "answer" or best[1].kind in (_NOT_ASKED.kind, UNFINISHED):
                 best = answer, problem
         if best[1].kind == UNFINISHED:
             raise BadAnswer(UNFINISHED, best[1].detail)
-        return best
+        return *best, False
 
 
-def _problem(masked: Masked, answer: str, target: str) -> Problem | None:
-    problem = find_problem(masked.text, answer, target=target)
+def _kind(error: BadAnswer, source: str) -> str:
+    """Return the kind of an incomplete answer: if it repeats itself, that is why Ollama ended it."""
+    return LOOP if error.kind == UNFINISHED and has_repetition(source, error.answer) else error.kind
+
+
+def _problem(protected: ProtectedText, answer: str, target: str) -> tuple[Problem | None, str | None]:
+    """Return the problem of an answer, and the feedback about it for the prompt of the retry."""
+    problem = find_problem(protected.text, answer, target=target)
+    feedback = problem.detail if problem else None
     try:
-        masked.restore(answer)
+        protected.restore(answer)
     except PlaceholdersChanged as error:
-        return replace(problem, kept="source") if problem else Problem("placeholders", str(error), kept="source")
-    return problem
+        lost = Problem("placeholders", str(error), kept="source")
+        return (replace(problem, kept="source"), feedback) if problem else (lost, error.by_number)
+    return problem, feedback

@@ -1,4 +1,4 @@
-"""The words that a model is asked with. They suit a large language model and the offline model alike."""
+"""The prompt of a translation, for large language models and the offline model alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.translation.languages import LANGUAGES
 
-#: Goes up with every change of the words below: answers to other words are not used again.
+#: Increase it with every change of the prompt: cached answers to another prompt are not used.
 VERSION = 1
 
 _RULES = (
@@ -18,21 +18,25 @@ _RULES = (
 
 
 def messages(
-    text: str, *, source: str | None, target: str, glossary: Mapping[str, str] | None = None, again: str | None = None
+    text: str,
+    *,
+    source: str | None,
+    target: str,
+    glossary: Mapping[str, str] | None = None,
+    feedback: str | None = None,
 ) -> list[dict[str, str]]:
-    """The messages of a chat that asks for `text` in the language `target`; both languages are ISO 639-1 codes.
+    """Build the messages of a chat to translate `text` into `target`; both languages are ISO 639-1 codes.
 
-    glossary: the terms of this text with their translations. again: says what was wrong with the
-    model's last answer.
+    glossary: the terms of this text with their translations. feedback: what was wrong with the model's last answer.
     """
     origin = f"from {_named(source)} " if source else ""
-    # The offline model reads the languages out of the first sentence.
+    # The offline model parses the languages from the first sentence.
     system = [f"Translate {origin}to {_named(target)}. {_RULES}"]
     if glossary:
         system.append(_terms(glossary))
-    if again:
+    if feedback:
         system.append(
-            f"An answer to the same text could not be used: {_one_line(again)}. Do not make this mistake again."
+            f"An answer to the same text could not be used: {_one_line(feedback)}. Do not make this mistake again."
         )
     return [{"role": "system", "content": "\n".join(system)}, {"role": "user", "content": text}]
 

@@ -1,4 +1,4 @@
-"""How far a pull is, out of the lines that Ollama sends about its layers."""
+"""The progress of a pull, computed from the lines that Ollama sends about its layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Pull:
-    """A pull under way. status: what the server says. completed, total: bytes, of what it knows by now."""
+    """A pull in progress. status: as reported by the server. completed, total: bytes of the layers known so far."""
 
     model: str
     status: str
@@ -24,12 +24,12 @@ class Pull:
 
     @property
     def percent(self) -> int:
-        """How much of it is there, rounded down."""
+        """Return the completed share in percent, rounded down."""
         return 100 * self.completed // self.total if self.total else 0
 
 
 class Layers:
-    """Adds the lines of one pull up."""
+    """Sums up the layers of one pull."""
 
     def __init__(self, model: str) -> None:
         self._layers: dict[str, tuple[int, int]] = {}
@@ -37,7 +37,7 @@ class Layers:
         self.pull = Pull(model, "", 0, 0)
 
     def add(self, line: Mapping[str, Any]) -> Pull:
-        """How far the whole is with this line."""
+        """Add a line and return the progress of the whole pull."""
         if digest := line.get("digest"):
             self._layers[str(digest)] = _whole(line.get("completed")), _whole(line.get("total"))
         sizes = self._layers.values()
@@ -51,7 +51,7 @@ class Layers:
 
     @property
     def unchanged_seconds(self) -> float:
-        """For how long the lines have said the same: while a download stalls, Ollama goes on sending them."""
+        """Return how long the progress has not changed: while a download stalls, Ollama keeps sending lines."""
         return time.monotonic() - self._changed
 
 
@@ -60,5 +60,5 @@ def _whole(value: object) -> int:
 
 
 def _size(count: int) -> str:
-    """As pages of models write it: in powers of 1000."""
+    """Format bytes in powers of 1000, as model pages do."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,1 +1,1 @@
-"""Translations over HTTP: their routes, how the API's document describes them, and the page that uses them."""
+"""HTTP interface of translations: the routes, their OpenAPI description, and the page that uses them."""

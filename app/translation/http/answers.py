@@ -1,4 +1,4 @@
-"""The shapes of what the routes of translations answer: what Translation.public() and its relatives produce."""
+"""Response models of the translation routes: the JSON of Translation.public() and similar methods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TIME: JsonDict = {"format": "date-time"}
 
 
 class _Answer(BaseModel):
-    # Clients must be able to meet fields of a later version, so the schema says nothing of others; tests do.
+    # Clients must accept fields of later versions, so the schema does not forbid other fields; tests do.
     model_config = ConfigDict(strict=True)
 
 
 class Progress(_Answer):
-    """Finished parts and parts in all (0 before the first run), and what the model has answered of the running one."""
+    """Finished parts, total parts (0 before the first run), and characters received for the part in progress."""
 
     done: int = Field(ge=0)
     total: int = Field(ge=0)
@@ -27,19 +27,19 @@ class Progress(_Answer):
 
 
 class TranslationState(_Answer):
-    """How far a translation is: the data of its events."""
+    """The status and progress of a translation: the data of its events."""
 
     status: Status
     progress: Progress
-    error: str | None = Field(description="why it is `failed`, or what the last attempt broke at")
+    error: str | None = Field(description="why it is `failed`, why the last attempt failed, or what it waits for")
 
 
 class TranslationSummary(TranslationState):
     """A translation without its texts."""
 
     id: str = Field(json_schema_extra={"format": "uuid"})
-    source: str | None = Field(description="the language of the text, as given or found out")
-    source_detected: bool = Field(description="whether `source` was found out")
+    source: str | None = Field(description="the language of the text, as given or detected")
+    source_detected: bool = Field(description="whether `source` was detected")
     target: str
     model: str
     format: Format
@@ -50,22 +50,39 @@ class TranslationSummary(TranslationState):
 
 
 class PartProblem(_Answer):
-    """What is wrong with a part of a finished translation."""
+    """A problem of a part of a finished translation."""
 
     part: int = Field(ge=0)
     kind: str = Field(
-        description="placeholders, empty, echo, preamble, length, loop, truncated or unfinished; more may come"
+        description="placeholders, empty, echo, preamble, length, loop, context, truncated, unfinished, glossary "
+        "or unicode; more may come"
     )
     detail: str
-    kept: Literal["source", "answer"] = Field(description="whether its source or the doubtful answer stands there")
+    kept: Literal["source", "answer"] = Field(
+        description="whether the result contains the source of the part or the doubtful answer"
+    )
     source: str = Field(description="the beginning of the part's source")
 
 
+class KeptUntranslated(_Answer):
+    """How much of a text stays untranslated on purpose for one reason. Parts without a letter are not counted."""
+
+    why: str = Field(
+        description="code, maths, front matter, html, definition, comment, image, message (of ICU or Fluent), address, "
+        "placeholder, translated (a message that had a translation); more may come"
+    )
+    parts: int = Field(ge=1)
+    characters: int = Field(ge=1)
+
+
 class TranslationAnswer(TranslationSummary):
-    """A translation. `translation` is there when its status is `done`."""
+    """A translation. `translation`, `problems` and `untranslated` are set when its status is `done`."""
 
     translation: str | None
     problems: list[PartProblem]
+    untranslated: list[KeptUntranslated] = Field(
+        description="the parts of the source that were not translated on purpose"
+    )
 
 
 class ModelInfo(_Answer):
@@ -77,7 +94,7 @@ class ModelInfo(_Answer):
 
 
 class ModelPull(_Answer):
-    """How far the pull of a model is, in bytes of the part that is being fetched."""
+    """The progress of a model's pull, in bytes of the layers known so far."""
 
     model: str
     status: str
@@ -86,16 +103,16 @@ class ModelPull(_Answer):
 
 
 class Models(_Answer):
-    """What a request may name."""
+    """The models and languages that a request may name."""
 
     default: str
     models: list[ModelInfo]
     languages: dict[str, str] = Field(description="names of languages by their codes")
-    pull: ModelPull | None = Field(description="the pull under way, if there is one")
+    pull: ModelPull | None = Field(description="the pull in progress, if any")
 
 
 class TranslationList(_Answer):
-    """A page of translations, the newest first."""
+    """A page of translations, newest first."""
 
     translations: list[TranslationSummary]
-    next: str | None = Field(description="`after` of the next page, if there is one")
+    next: str | None = Field(description="`after` of the next page, if any")

@@ -1,29 +1,17 @@
-"""How the routes of translations are described in /openapi.json."""
+"""The OpenAPI description of the translation routes."""
 
 from __future__ import annotations
 
 from typing import Any, get_args
 
-from app.api.description import (
-    Api,
-    Json,
-    answer,
-    header,
-    in_header,
-    in_path,
-    in_query,
-    media,
-    operation,
-    problem,
-    schema,
-)
-from app.settings import ANY_MODEL, Settings
 from app.translation.http.answers import Models, TranslationAnswer, TranslationList, TranslationState
 from app.translation.http.files import FORM_FIELDS, TYPES
-from app.translation.http.listing import DEFAULT_LIMIT, LARGEST_LIMIT
+from app.translation.http.listing import DEFAULT_LIMIT, MAX_LIMIT
 from app.translation.languages import LANGUAGES
 from app.translation.models import configured
 from app.translation.request import MAX_TERM, MAX_TERMS, Format, TranslationRequest
+from app.translation.settings import ANY_MODEL, TranslationSettings
+from tandem.openapi import Api, Json, answer, header, in_header, in_path, in_query, media, operation, problem, schema
 
 _ID = "ae577c8a-6f0d-4c2b-9a51-0f3d5f9f6f0e"
 _CURSOR = "MTc2Mzc5NzQzMzA1NzphZTU3N2M4YS02ZjBkLTRjMmItOWE1MS0wZjNkNWY5ZjZmMGU"
@@ -42,7 +30,7 @@ _SUMMARY: Json = {
     "started_at": None,
     "finished_at": None,
 }
-_QUEUED = _SUMMARY | {"translation": None, "problems": []}
+_QUEUED = _SUMMARY | {"translation": None, "problems": [], "untranslated": []}
 _DONE = _QUEUED | {
     "status": "done",
     "progress": {"done": 1, "total": 1, "characters": 0},
@@ -52,19 +40,20 @@ _DONE = _QUEUED | {
 }
 _CANCELLED = _QUEUED | {"status": "cancelled", "finished_at": "2026-11-22T07:43:54.310Z"}
 
-_WAIT = {"Retry-After": header("Seconds after which it may work.", {"type": "integer", "minimum": 1}, example=10)}
+_WAIT = {"Retry-After": header("Seconds after which to try again.", {"type": "integer", "minimum": 1}, example=10)}
 _LOCATION = header(
-    "Where the translation is.", {"type": "string", "format": "uri-reference"}, example=f"/translations/{_ID}"
+    "The URL of the translation.", {"type": "string", "format": "uri-reference"}, example=f"/translations/{_ID}"
 )
-_LINK = {"Link": header("The next page, if there is one.", {"type": "string"}) | {"required": False}}
+_LINK = {"Link": header("The next page, if any.", {"type": "string"}) | {"required": False}}
 _THIS = in_path("id", "the translation's id", {"type": "string", "format": "uuid"}, example=_ID)
 _KEY = in_header(
     "Idempotency-Key",
-    "A name of this request, such as a UUID: sent again within a day with the same key and the same body it "
-    "starts nothing new, and the answer is the first one's translation as it is by then.",
+    "A unique name of this request, such as a UUID. The same body sent again with the same key within a day starts "
+    "no new translation; the response is the first translation in its current state.",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     example="5c1f7d0e-3b0a-4a57-8a5e-7d2f1c9b6a10",
 )
+# itemSchema in OpenAPI 3.2. As the schema of the whole response, which is text, it made clients parse it as JSON.
 _EVENT: Json = {
     "type": "object",
     "properties": {
@@ -79,11 +68,11 @@ _EVENT: Json = {
     "required": ["id", "event", "data"],
 }
 _NULL: Json = {"type": "null"}
-_GONE = problem(404, f"there is no translation {_ID}: it never was, or it was kept long enough")
+_GONE = problem(404, f"translation {_ID} not found: it does not exist or has expired")
 
 
-def describe(settings: Settings) -> Api:
-    """All routes but the page."""
+def describe(settings: TranslationSettings) -> Api:
+    """Describe all routes except the page."""
     return Api(
         paths={
             "/translations": {"post": _create(settings), "get": _list()},
@@ -94,23 +83,23 @@ def describe(settings: Settings) -> Api:
             "/translations/{id}/result": {"parameters": [_THIS], "get": _result()},
         },
         models=(TranslationRequest, TranslationAnswer, TranslationList, TranslationState, Models),
-        tags={"translations": "Texts that workers translate."},
+        tags={"translations": "Texts translated by the workers."},
         schemas={"TranslationRequest": _bounds(settings)},
     )
 
 
-def _bounds(settings: Settings) -> Json:
-    """What the validators of TranslationRequest demand, in the schema's words."""
+def _bounds(settings: TranslationSettings) -> Json:
+    """Express the validators of TranslationRequest in JSON Schema."""
     term = {"type": "string", "minLength": 1, "maxLength": MAX_TERM, "pattern": r"\S"}
     language = {"type": "string", "enum": list(LANGUAGES)}
     return {
         "properties": {
             "text": {"minLength": 1, "maxLength": settings.translation_max_chars, "pattern": r"\S"},
             "target": language,
-            "source": {"anyOf": [language, _NULL], "description": "found out when left out"},
+            "source": {"anyOf": [language, _NULL], "description": "detected if omitted"},
             "model": {
                 "anyOf": [_model_names(settings), _NULL],
-                "description": f"{settings.ollama_model} when left out",
+                "description": f"{settings.ollama_model} if omitted",
             },
             "callback_url": _callback_url(settings),
             "glossary": {"maxProperties": MAX_TERMS, "propertyNames": term, "additionalProperties": term},
@@ -119,18 +108,23 @@ def _bounds(settings: Settings) -> Json:
     }
 
 
-def _form(settings: Settings) -> Json:
-    """The same as fields of a form, and a file in the place of the text."""
+def _form(settings: TranslationSettings) -> Json:
+    """Describe the same fields as a form, with a file in place of the text."""
     text: Json = {"type": "string"}
     language = text | {"enum": list(LANGUAGES)}
     known = {
         "target": language,
-        "source": language | {"description": "found out when left out"},
-        "model": _model_names(settings) | {"description": f"{settings.ollama_model} when left out"},
-        "format": text | {"enum": list(get_args(Format)), "description": "known from the file's name when left out"},
+        "source": language | {"description": "detected if omitted"},
+        "model": _model_names(settings) | {"description": f"{settings.ollama_model} if omitted"},
+        "format": text | {"enum": list(get_args(Format)), "description": "known from the file's name if omitted"},
         "glossary": text | {"contentMediaType": "application/json", "description": "a JSON object"},
     }
-    file = text | {"contentMediaType": "application/octet-stream", "description": "in UTF-8, or UTF-16 with its mark"}
+    # OpenAPI 3.1 uses contentMediaType for a file; client generators still expect `format` of 3.0.
+    file = text | {
+        "format": "binary",
+        "contentMediaType": "application/octet-stream",
+        "description": "in UTF-8, or in UTF-16 with a byte order mark",
+    }
     return {
         "type": "object",
         "properties": {"file": file, **{name: known.get(name, text) for name in FORM_FIELDS}},
@@ -139,19 +133,19 @@ def _form(settings: Settings) -> Json:
     }
 
 
-def _model_names(settings: Settings) -> Json:
+def _model_names(settings: TranslationSettings) -> Json:
     any_other = ANY_MODEL in settings.ollama_models
     return {"type": "string"} | ({} if any_other else {"enum": list(configured(settings))})
 
 
-def _callback_url(settings: Settings) -> Json:
+def _callback_url(settings: TranslationSettings) -> Json:
     if settings.callback_secret is None:
-        return {"anyOf": [_NULL], "description": "not taken here: CALLBACK_SECRET is not set"}
+        return {"anyOf": [_NULL], "description": "not accepted: CALLBACK_SECRET is not set"}
     url = {"type": "string", "format": "uri", "pattern": "^https?://"}
-    return {"anyOf": [url, _NULL], "description": "gets a signed POST of the translation when it has ended"}
+    return {"anyOf": [url, _NULL], "description": "receives a signed POST of the translation when it has ended"}
 
 
-def _create(settings: Settings) -> Json:
+def _create(settings: TranslationSettings) -> Json:
     content = {
         "application/json": media(schema(TranslationRequest)),
         "multipart/form-data": media(_form(settings), example={"file": "@guide.md", "target": "es"}),
@@ -159,19 +153,27 @@ def _create(settings: Settings) -> Json:
     body = {"required": True, "content": content}
     return operation(
         "createTranslation",
-        "Ask for a translation",
+        "Create a translation",
         {
-            202: answer("It is queued.", TranslationAnswer, example=_QUEUED, headers={"Location": _LOCATION})
+            202: answer(
+                "The translation is queued.", TranslationAnswer, example=_QUEUED, headers={"Location": _LOCATION}
+            )
             | {"links": _links()},
-            400: problem(400, "the body is not valid JSON: send an object with text and target"),
-            408: problem(408, "the body came too slowly: send it faster"),
+            400: problem(
+                400, "the body is not valid JSON (line 2 column 6: trailing comma): send an object with text and target"
+            ),
+            408: problem(408, "the request was sent too slowly: send it faster"),
             413: problem(413, "text has 1,000,001 characters: at most 1,000,000 are allowed"),
             415: problem(415, "the content type must be application/json, or multipart/form-data with a file"),
-            422: problem(422, "target 'xx' is not a known language: give one of af, ar, …"),
-            429: problem(429, "10,000 messages wait in translations already: try again later", headers=_WAIT),
+            422: problem(422, "target 'xx' is not a supported language: expected one of af, ar, …"),
+            429: problem(
+                429,
+                "the queue is full: 10,000 messages are waiting; try again when some have been handled",
+                headers=_WAIT,
+            ),
         },
-        description="It is kept and translated, whatever happens to the process that answered. A file is sent as a "
-        "form with the same fields; its format is known from its name, its content type or the field `format`.",
+        description="The translation is stored and completed even if the responding process dies. A file is sent as a "
+        "form with the same fields; its format follows from its name, its content type or the field `format`.",
         tag="translations",
         parameters=[_KEY],
         body=body,
@@ -179,7 +181,7 @@ def _create(settings: Settings) -> Json:
 
 
 def _links() -> dict[str, Any]:
-    """What can be asked next about the translation that was created."""
+    """Return the links to the operations on the created translation."""
     return {
         name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
         for name in ("readTranslation", "readSource", "readResult", "cancelTranslation")
@@ -187,20 +189,20 @@ def _links() -> dict[str, Any]:
 
 
 def _list() -> Json:
-    size = {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT}
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
     cursor = {"type": "string", "pattern": "^[A-Za-z0-9_-]{67}$"}
     example = {"translations": [_SUMMARY], "next": None}
     return operation(
         "listTranslations",
-        "Look at the newest translations",
+        "List the newest translations",
         {
-            200: answer("A page of them.", TranslationList, example=example, headers=_LINK),
-            422: problem(422, f"limit must be a whole number from 1 to {LARGEST_LIMIT}"),
+            200: answer("A page of translations.", TranslationList, example=example, headers=_LINK),
+            422: problem(422, f"limit must be a whole number from 1 to {MAX_LIMIT}"),
         },
         tag="translations",
         parameters=[
-            in_query("limit", "how many", size, example=DEFAULT_LIMIT),
-            in_query("after", "`next` of the page before", cursor),
+            in_query("limit", "maximum number of translations", size, example=DEFAULT_LIMIT),
+            in_query("after", "`next` of the previous page", cursor),
         ],
     )
 
@@ -208,8 +210,8 @@ def _list() -> Json:
 def _show() -> Json:
     return operation(
         "readTranslation",
-        "Look at a translation",
-        {200: answer("It as it is now.", TranslationAnswer, example=_DONE), 404: _GONE},
+        "Get a translation",
+        {200: answer("The translation in its current state.", TranslationAnswer, example=_DONE), 404: _GONE},
         tag="translations",
     )
 
@@ -217,7 +219,7 @@ def _show() -> Json:
 def _events() -> Json:
     seen = in_header(
         "Last-Event-ID",
-        "the `id` of the last event that was seen, as browsers send it when they connect again",
+        "the `id` of the last event received, as browsers send it when they reconnect",
         {"type": "string"},
         example="3",
     )
@@ -226,15 +228,19 @@ def _events() -> Json:
         "Follow a translation",
         {
             200: {
-                "description": "Server-sent events until its end; the schema is that of one event.",
-                "content": {"text/event-stream": media(_EVENT)},
+                "description": "Server-sent events, as text, until the translation ends; x-itemSchema describes one.",
+                "content": {"text/event-stream": media({"type": "string"}) | {"x-itemSchema": _EVENT}},
             },
-            204: answer("The end was seen already."),
+            204: answer("The last event was received already."),
             404: _GONE,
-            503: problem(503, "500 readers of events are connected to this process, …", headers=_WAIT),
+            503: problem(
+                503,
+                "too many event streams: this process already serves 500 (EVENT_READERS), try again later",
+                headers=_WAIT,
+            ),
         },
-        description="Each event is called `progress`, the last one `end`; its `id` is the version of what changed, and "
-        "its `data` the JSON of a TranslationState. A comment comes every 15 seconds.",
+        description="The events are named `progress`, the last one `end`; `id` is the version of the translation, and "
+        "`data` the JSON of a TranslationState. A comment is sent every 15 seconds.",
         tag="translations",
         parameters=[seen],
     )
@@ -249,8 +255,8 @@ def _models() -> Json:
     }
     return operation(
         "listModels",
-        "Look at the models and languages that a request may name",
-        {200: answer("All of them.", Models, example=example)},
+        "List the models and languages that a request may name",
+        {200: answer("All models and languages.", Models, example=example)},
         tag="translations",
     )
 
@@ -259,7 +265,11 @@ def _source() -> Json:
     return operation(
         "readSource",
         "Get the source as a file",
-        {200: _file("The file as it was sent, or the text as one.", "guide.md"), 404: _GONE},
+        {
+            200: _file("The file as it was sent, or the text as a file.", "guide.md"),
+            404: _GONE,
+            410: problem(410, "the source is gone: it was deleted when the translation was cancelled or removed"),
+        },
         tag="translations",
     )
 
@@ -272,14 +282,14 @@ def _result() -> Json:
             200: _file("A file of the same kind, with the language in its name.", "guide.es.md"),
             404: _GONE,
             409: problem(409, "the translation is not done yet: it is running"),
-            410: problem(410, "there is no result and there will be none: the translation is failed"),
+            410: problem(410, "the translation has no result: it is failed"),
         },
         tag="translations",
     )
 
 
 def _file(sentence: str, name: str) -> Json:
-    """A download of any format."""
+    """Describe a download in any format."""
     saved_as = header("The file's name.", {"type": "string"}, example=f'attachment; filename="{name}"')
     content = {type_: media({"type": "string"} if format != "json" else {}) for format, type_ in TYPES.items()}
     return {"description": sentence, "headers": {"Content-Disposition": saved_as}, "content": content}
@@ -290,7 +300,7 @@ def _cancel() -> Json:
         "cancelTranslation",
         "Cancel a translation",
         {
-            202: answer("It is cancelled.", TranslationAnswer, example=_CANCELLED),
+            202: answer("Translation cancelled.", TranslationAnswer, example=_CANCELLED),
             404: _GONE,
             409: problem(409, "the translation has ended already: it is done"),
         },

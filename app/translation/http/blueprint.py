@@ -1,15 +1,15 @@
-"""All routes of translations, and the files of their page."""
+"""The blueprint with all translation routes and the static files of the page."""
 
 from __future__ import annotations
 
 from flask import Blueprint
 
-from app.settings import Settings
 from app.translation.http import downloads, events, listing, models, page, translations
+from app.translation.settings import TranslationSettings
 
 
-def make_blueprint(settings: Settings) -> Blueprint:
-    """What the web application registers."""
+def make_blueprint(settings: TranslationSettings) -> Blueprint:
+    """Create the blueprint that the web application registers."""
     routes = Blueprint(
         "translation",
         __name__,

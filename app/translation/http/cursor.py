@@ -1,4 +1,4 @@
-"""Cursors of the list: where a page begins, in a form that promises nothing of what is in it."""
+"""Opaque cursors of the list: where a page begins."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _CURSOR = re.compile(r"[A-Za-z0-9_-]{67}")
 
 
 def encode(member: str) -> str:
-    """The cursor behind a name of the index."""
+    """Encode the cursor after a member of the index."""
     return urlsafe_b64encode(member.encode()).decode().rstrip("=")
 
 
 def decode(cursor: str) -> str:
-    """The name of the index that a cursor stands for. Raises ValueError for one that was not given out."""
+    """Decode a cursor to a member of the index. Raises ValueError if it is invalid."""
     if not _CURSOR.fullmatch(cursor):
         raise ValueError("not a cursor")
     member = urlsafe_b64decode(cursor + "=").decode("ascii")

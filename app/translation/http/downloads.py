@@ -6,27 +6,28 @@ from uuid import UUID
 
 from flask import Blueprint, Response, abort
 
-from app.translation import actors
-from app.translation.http import files
+from app.translation.http import files, owned
 from app.translation.store import Translation
 
 
 def register(routes: Blueprint) -> None:
-    """Adds both routes."""
+    """Add both routes."""
 
     @routes.get("/translations/<uuid:translation_id>/source")
     def source(translation_id: UUID) -> Response:
-        translation = _find(translation_id)
+        translation = owned.find(translation_id)
+        if translation.ended and not translation.text:
+            abort(410, "the source is gone: it was deleted when the translation was cancelled or removed")
         name = files.source_name(translation.file_name, translation.id, translation.format)
         return _file(translation.text, translation, name)
 
     @routes.get("/translations/<uuid:translation_id>/result")
     def result(translation_id: UUID) -> Response:
-        translation = _find(translation_id)
+        translation = owned.find(translation_id)
         if not translation.ended:
             abort(409, f"the translation is not done yet: it is {translation.status}")
         if translation.translation is None:
-            abort(410, f"there is no result and there will be none: the translation is {translation.status}")
+            abort(410, f"the translation has no result: it is {translation.status}")
         name = files.result_name(
             translation.file_name,
             translation.id,
@@ -35,13 +36,6 @@ def register(routes: Blueprint) -> None:
             target=translation.target,
         )
         return _file(translation.translation, translation, name)
-
-
-def _find(id: UUID) -> Translation:
-    translation = actors.store().get(str(id))
-    if translation is None:
-        abort(404, f"there is no translation {id}: it never was, or it was kept long enough")
-    return translation
 
 
 def _file(text: str, translation: Translation, name: str) -> Response:

@@ -1,15 +1,15 @@
-"""GET /models: what a request may name, and whether the server has it."""
+"""GET /models: the models that a request may name, and whether the server has them."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from app.settings import Settings
 from app.translation import actors, models
+from app.translation.settings import TranslationSettings
 
 
-def register(routes: Blueprint, settings: Settings) -> None:
-    """Adds the route."""
+def register(routes: Blueprint, settings: TranslationSettings) -> None:
+    """Add the route."""
     listing = models.Listing(lambda: actors.ollama().models())
 
     @routes.get("/models", endpoint="models")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from app.api.access import open_to_all
-from app.settings import Settings
 from app.translation.languages import LANGUAGES
+from app.translation.settings import TranslationSettings
+from tandem import openapi
 
 
-def register(routes: Blueprint, settings: Settings) -> None:
-    """Adds GET /: its scripts ask for the token, where there is one."""
+def register(routes: Blueprint, settings: TranslationSettings) -> None:
+    """Add GET /. It needs no token: the page's scripts ask for it if the API requires one."""
 
     @routes.get("/")
-    @open_to_all
+    @openapi.public
     def page() -> str:
         return render_template(
             "translate.html",

@@ -1,4 +1,5 @@
--- KEYS: answers, last use, bytes. ARGV: digest. Returns the answer, or nothing.
+-- Returns the cached answer, or nil.
+-- KEYS: answers, last use, bytes. ARGV: digest.
 local answer = redis.call('HGET', KEYS[1], ARGV[1])
 if answer then
   local time = redis.call('TIME')

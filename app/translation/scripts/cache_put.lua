@@ -1,11 +1,11 @@
--- Keeps an answer and lets go of those that were used longest ago until all fit.
--- KEYS: answers, last use, bytes. ARGV: digest, answer, its bytes, most bytes of all, seconds for which all are kept,
--- bytes of an entry beside its answer
+-- Caches an answer and evicts the least recently used ones until the rest fits.
+-- KEYS: answers, last use, bytes. ARGV: digest, answer, its bytes with the overhead, maximum bytes of all, seconds
+-- until all expire, overhead of an entry in bytes
 if tonumber(ARGV[3]) > tonumber(ARGV[4]) or redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
   return 0
 end
 local bytes = tonumber(redis.call('GET', KEYS[3]) or '0') + ARGV[3]
--- A bound that was lowered is reached step by step: Redis serves nobody else meanwhile.
+-- A lowered limit is reached step by step, because Redis serves no other client during a script.
 for _ = 1, 100 do
   local oldest = bytes > tonumber(ARGV[4]) and redis.call('ZPOPMIN', KEYS[2])[1]
   if not oldest then

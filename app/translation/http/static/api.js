@@ -1,10 +1,10 @@
-// Requests to the API: the token, and errors in words.
+// Requests to the API, with the token, and with errors as sentences.
 
 import * as token from "./token.js";
 import { counted, sentence } from "./words.js";
 
-// Long enough for a text of a million characters on a slow line.
-const LONGEST_MS = 60_000;
+// Long enough for a text of a million characters on a slow connection.
+const MAX_MS = 60_000;
 
 // The server cannot be reached.
 export class Away extends Error {}
@@ -18,7 +18,7 @@ export class Refused extends Error {
   }
 }
 
-// The response of a good answer. Raises Away, Refused or NoToken, and AbortError when `signal` said so.
+// Returns a successful response. Rejects with Away, Refused or NoToken, and with AbortError when `signal` is aborted.
 export async function request(path, { headers = {}, ...options } = {}) {
   for (;;) {
     const used = token.current();
@@ -47,7 +47,7 @@ async function refusal(response) {
 }
 
 async function whole(path, read, options) {
-  const response = await request(path, { signal: AbortSignal.timeout(LONGEST_MS), ...options });
+  const response = await request(path, { signal: AbortSignal.timeout(MAX_MS), ...options });
   try {
     return await read(response);
   } catch {
@@ -82,7 +82,7 @@ export function create(fields, file) {
   return whole("/translations", json, { method: "POST", body: form });
 }
 
-// RFC 6266: filename* is the one with the characters beyond ASCII.
+// RFC 6266: filename* can have characters outside ASCII.
 function fileName(disposition) {
   const extended = /filename\*=UTF-8''([^;]+)/i.exec(disposition);
   if (extended) return decodeURIComponent(extended[1]);

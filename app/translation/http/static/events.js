@@ -1,14 +1,15 @@
-// The progress of one translation: server-sent events over fetch, because EventSource cannot send a token.
+// The progress of a translation: server-sent events over fetch, because EventSource cannot send a token.
 
 import { Away, Refused, request, translation } from "./api.js";
 import { ENDED } from "./words.js";
 
-// The server sends a comment every 15 seconds: after three of them the connection is gone.
-const LONGEST_SILENCE_MS = 45_000;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 15_000;
+// The server sends a comment every 15 seconds: if three of them are missing, the connection is lost.
+const MAX_SILENCE_MS = 45_000;
+const MIN_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 15_000;
 
-// A parser of https://html.spec.whatwg.org/multipage/server-sent-events.html: takes pieces, gives whole events.
+// Creates a parser of https://html.spec.whatwg.org/multipage/server-sent-events.html: it takes pieces of the stream and
+// returns complete events.
 export function parser() {
   let rest = "";
   let event = { id: "", name: "", data: [] };
@@ -37,7 +38,7 @@ function take(event, line) {
 }
 
 // Calls `show` with every state until the end, and `away` with whether the connection is lost.
-// Raises Refused where trying again is of no use, NoToken, and AbortError when `signal` said so.
+// Rejects with Refused if a retry is useless, with NoToken, and with AbortError when `signal` is aborted.
 export async function follow(id, { show, away, signal }) {
   let seen = "";
   let failures = 0;
@@ -50,18 +51,18 @@ export async function follow(id, { show, away, signal }) {
         if (event.data) show(JSON.parse(event.data));
         if (event.name === "end") return;
       }
-      // It was closed in good order, as a server does that restarts; it counts when the next one fails as well.
+      // The server closed the connection properly, as it does before a restart; this counts only if the next one fails.
     } catch (error) {
       if (error instanceof Refused && error.retry && (await ended(id, show))) return away(false);
       if (!(error instanceof Away || (error instanceof Refused && error.retry))) throw error;
       away(true);
     }
-    await pause(Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS), signal);
+    await pause(Math.min(MIN_BACKOFF_MS * 2 ** failures, MAX_BACKOFF_MS), signal);
     failures += 1;
   }
 }
 
-// Without a place among the readers of events, a look at each try shows how far it is.
+// If the server accepts no more event readers, each retry fetches the state instead.
 async function ended(id, show) {
   const state = await translation(id).catch(() => null);
   if (state) show(state);
@@ -81,7 +82,7 @@ async function* stream(id, seen, signal) {
     const parse = parser();
     const text = response.body.pipeThrough(new TextDecoderStream());
     for await (const piece of pieces(text)) {
-      listening.heard();
+      listening.reset();
       yield* parse(piece);
     }
   } catch (error) {
@@ -106,16 +107,16 @@ async function* pieces(text) {
 
 function watch(silence) {
   let timer;
-  const heard = () => {
+  const reset = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), LONGEST_SILENCE_MS);
+    timer = setTimeout(() => silence.abort(), MAX_SILENCE_MS);
   };
-  heard();
-  return { heard, stop: () => clearTimeout(timer) };
+  reset();
+  return { reset, stop: () => clearTimeout(timer) };
 }
 
-// Up to a quarter longer, so that the readers of a server that restarts do not come back in one moment; at once when
-// the browser is online again.
+// Waits up to a quarter longer, so that not all readers reconnect to a restarted server at the same moment; ends
+// immediately when the browser is online again.
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const over = () => {

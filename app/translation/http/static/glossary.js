@@ -1,10 +1,10 @@
-// The glossary as people write it: a term and its translation on each line.
+// The glossary as text: a term and its translation on each line.
 
-import { NotUsable } from "./source.js";
+import { InvalidInput } from "./source.js";
 
 const input = document.getElementById("glossary");
 
-// {term: translation}; raises NotUsable and opens the field.
+// Returns {term: translation}. Opens the field and throws InvalidInput if a line is invalid.
 export function read() {
   const terms = {};
   for (const [number, line] of input.value.split("\n").entries()) {
@@ -13,7 +13,7 @@ export function read() {
     if (!term?.trim() || !translation?.trim()) {
       input.closest("details").open = true;
       input.focus();
-      throw new NotUsable(`Line ${number + 1} of the glossary is not “term = translation”.`);
+      throw new InvalidInput(`Line ${number + 1} of the glossary is not “term = translation”.`);
     }
     terms[term.trim()] = translation.trim();
   }

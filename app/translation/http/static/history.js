@@ -1,12 +1,12 @@
-// The last translations of this browser: their ids and titles here, everything else at the server.
+// The last translations of this browser: ids and titles are stored here, everything else on the server.
 
 import { Refused, translation } from "./api.js";
 import { load, save } from "./storage.js";
 import { STATUS, languages, when } from "./words.js";
 
 const KEY = "tandem.translations";
-const MOST = 20;
-const TITLE = 80;
+const MAX_ENTRIES = 20;
+const MAX_TITLE = 80;
 const section = document.getElementById("last");
 const list = document.getElementById("last-list");
 
@@ -16,7 +16,7 @@ function read() {
 }
 
 function write(entries) {
-  save(KEY, entries.slice(0, MOST));
+  save(KEY, entries.slice(0, MAX_ENTRIES));
 }
 
 export function add(id, title) {
@@ -26,10 +26,10 @@ export function add(id, title) {
 
 function shortened(title) {
   const words = [...title.trim().replace(/\s+/g, " ")];
-  return words.length > TITLE ? `${words.slice(0, TITLE - 1).join("").trimEnd()}…` : words.join("");
+  return words.length > MAX_TITLE ? `${words.slice(0, MAX_TITLE - 1).join("").trimEnd()}…` : words.join("");
 }
 
-// Shows the list, then what the server knows of each; what it has forgotten drops out.
+// Shows the list, then the state of each entry from the server; removes entries that the server no longer has.
 export async function refresh() {
   draw();
   for (const { id } of read()) {

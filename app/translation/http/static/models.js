@@ -1,23 +1,23 @@
-// The models that can be chosen, and how far the one is that is being pulled.
+// The available models, and the progress of a pull.
 
 import * as api from "./api.js";
 
-const PULL_LOOK_MS = 2_000;
-const AWAY_LOOK_MS = 10_000;
+const PULL_POLL_MS = 2_000;
+const OFFLINE_POLL_MS = 10_000;
 const select = document.getElementById("model");
 const note = document.getElementById("pull");
 let timer;
 
-// Looks again as long as a model is being pulled or the server is away.
+// Polls while a model is being pulled or the server is unreachable.
 export async function refresh() {
   clearTimeout(timer);
   try {
     const { models, pull } = await api.models();
     offer(models);
-    tell(models, pull);
-    if (pull) timer = setTimeout(refresh, PULL_LOOK_MS);
+    showPull(models, pull);
+    if (pull) timer = setTimeout(refresh, PULL_POLL_MS);
   } catch (error) {
-    if (error instanceof api.Away || error.retry) timer = setTimeout(refresh, AWAY_LOOK_MS);
+    if (error instanceof api.Away || error.retry) timer = setTimeout(refresh, OFFLINE_POLL_MS);
   }
 }
 
@@ -30,7 +30,7 @@ function offer(models) {
   select.value = available.some(({ name }) => name === chosen) ? chosen : byDefault.name;
 }
 
-function tell(models, pull) {
+function showPull(models, pull) {
   if (pull) note.textContent = progress(pull);
   else if (!models.some((model) => model.available)) note.textContent = "No model is available yet. Translations wait until there is one.";
   else note.textContent = "";

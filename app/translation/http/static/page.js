@@ -1,4 +1,4 @@
-// The page: sends what is asked for, follows one translation, and shows how it ended.
+// The page: submits a translation, follows it, and shows its result.
 
 import * as api from "./api.js";
 import { follow } from "./events.js";
@@ -16,14 +16,14 @@ const CHOICES = "tandem.languages";
 const ID = /^#([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 const byId = (id) => document.getElementById(id);
 const [from, to, model, send, cancel] = ["source", "target", "model", "send", "cancel"].map(byId);
-let looking = new AbortController(); // the translation that is shown; an older one no longer writes
+let following = new AbortController(); // aborts following the previous translation, so that it no longer writes
 let id = null;
 
 async function submit() {
   hideProblem();
-  const { file, fields } = source.asked();
+  const { file, fields } = source.input();
   const terms = glossary.read();
-  if (from.value === to.value) throw new source.NotUsable("From and To are the same language. Choose two different ones.");
+  if (from.value === to.value) throw new source.InvalidInput("From and To are the same language. Choose two different ones.");
   const options = { target: to.value, source: from.value, model: model.value };
   const given = Object.entries(options).filter(([, value]) => value);
   if (Object.keys(terms).length) given.push(["glossary", terms]);
@@ -39,11 +39,11 @@ async function submit() {
   }
 }
 
-// Shows a translation, and follows it until it has ended.
+// Shows a translation and follows it until it has ended.
 async function watch(translation) {
-  looking.abort();
-  looking = new AbortController();
-  const { signal } = looking;
+  following.abort();
+  following = new AbortController();
+  const { signal } = following;
   id = translation.id;
   byId("fresh").hidden = false;
   result.clear();
@@ -60,41 +60,41 @@ async function watch(translation) {
         progress.show(state);
         history.describe({ ...translation, ...state });
       };
-      await follow(id, { signal, show, away: progress.sayAway });
+      await follow(id, { signal, show, away: progress.showOffline });
       last = await api.translation(id);
     }
     if (!signal.aborted) finish(last);
   } catch (error) {
-    if (!signal.aborted) lose(error);
+    if (!signal.aborted) showLookupError(error);
   }
 }
 
 function finish(translation) {
-  progress.sayAway(false);
+  progress.showOffline(false);
   progress.describe(translation);
   history.describe(translation);
-  // The result first: the status is spoken when there is something to go to.
+  // The result first: screen readers announce the status, and the result should exist by then.
   if (translation.status === "done") result.show(translation);
   progress.show(translation);
 }
 
-function lose(error) {
+function showLookupError(error) {
   progress.clear("This translation cannot be shown.");
-  tell(error);
+  showError(error);
 }
 
-// What the URL names: after a reload, from the list, from a link.
+// Opens the translation that the URL names: after a reload, from the list or from a link.
 async function open() {
   const wanted = ID.exec(location.hash)?.[1] ?? null;
   if (wanted === id) return;
-  looking.abort();
+  following.abort();
   id = wanted;
   hideProblem();
   result.clear();
   progress.clear();
   byId("fresh").hidden = !wanted;
   if (!wanted) return source.clear();
-  progress.say("Looking it up…");
+  progress.say("Loading the translation…");
   try {
     const [translation, text] = await Promise.all([api.translation(wanted), api.source(wanted)]);
     if (id !== wanted) return;
@@ -103,16 +103,16 @@ async function open() {
     to.value = translation.target;
     watch(translation);
   } catch (error) {
-    if (id === wanted) lose(error);
+    if (id === wanted) showLookupError(error);
   }
 }
 
-function tell(error) {
+function showError(error) {
   if (error instanceof NoToken) return;
-  const known = error instanceof api.Refused || error instanceof source.NotUsable;
+  const known = error instanceof api.Refused || error instanceof source.InvalidInput;
   const away = error instanceof api.Away ? `${error.message} Nothing is lost: try again in a moment.` : null;
   const box = byId("problem");
-  box.textContent = known ? error.message : (away ?? `This page made a mistake: ${error.message}. Reload it.`);
+  box.textContent = known ? error.message : (away ?? `This page has failed: ${error.message}. Reload it.`);
   box.hidden = false;
   box.scrollIntoView({ block: "nearest" });
 }
@@ -134,7 +134,7 @@ function recall() {
 
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  submit().catch(tell);
+  submit().catch(showError);
 });
 
 byId("text").addEventListener("keydown", (event) => {
@@ -150,8 +150,8 @@ cancel.addEventListener("click", async () => {
   try {
     await api.cancel(id);
   } catch (error) {
-    // 409: it ended in the meantime, which the events tell.
-    if (error.status !== 409) tell(error);
+    // 409: it has ended in the meantime, which the events report.
+    if (error.status !== 409) showError(error);
   } finally {
     cancel.disabled = false;
   }
@@ -170,7 +170,7 @@ byId("unlock").addEventListener("click", () => {
 
 addEventListener("popstate", open);
 addEventListener("hashchange", open);
-source.start({ fail: tell, ok: hideProblem });
-result.start({ fail: tell });
+source.start({ fail: showError, ok: hideProblem });
+result.start({ fail: showError });
 recall();
 begin();

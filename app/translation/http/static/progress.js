@@ -1,4 +1,4 @@
-// How far the translation is that is being looked at.
+// The progress of the translation that is shown.
 
 import { amount, counted, languageName, sentence } from "./words.js";
 
@@ -11,7 +11,7 @@ const stage = document.getElementById("stage");
 const about = document.getElementById("about");
 
 export function say(text) {
-  // A screen reader speaks at every change, even to the same words.
+  // A screen reader announces every change, even to the same words.
   if (state.textContent !== text) state.textContent = text;
 }
 
@@ -21,13 +21,13 @@ export function clear(text = "The translation appears here.") {
   stage.hidden = false;
   going.hidden = true;
   about.textContent = "";
-  sayAway(false);
+  showOffline(false);
   document.title = "Translate – Tandem";
 }
 
-export function sayAway(is) {
-  away.hidden = !is;
-  away.textContent = is ? "The connection is lost. The translation goes on; this page comes back by itself." : "";
+export function showOffline(isOffline) {
+  away.hidden = !isOffline;
+  away.textContent = isOffline ? "The connection is lost. The translation continues; this page reconnects by itself." : "";
 }
 
 export function show({ status, progress, error }) {
@@ -39,14 +39,14 @@ export function show({ status, progress, error }) {
   document.title = `${heading(status, progress)} – Tandem`;
 }
 
-// What is known of it beside the text.
+// Shows the languages and the model.
 export function describe({ source, source_detected: detected, target, model }) {
   const from = source ? ` from ${languageName(source)}${detected ? " (detected)" : ""}` : "";
   about.textContent = `${languageName(target)}${from}, by ${model}`;
 }
 
 function words(status, error) {
-  if (status === "queued") return error ? `It did not work yet, and is tried again: ${sentence(error)}` : "Waiting for a worker…";
+  if (status === "queued") return error ? `The last attempt failed and is being retried: ${sentence(error)}` : "Waiting for a worker…";
   if (status === "running") return "Translating…";
   if (status === "failed") return `It could not be translated. ${sentence(error)}`;
   return status === "cancelled" ? "Cancelled." : "Done.";

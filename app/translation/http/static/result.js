@@ -1,22 +1,23 @@
-// The translated text, what is wrong with parts of it, and the ways to take it along.
+// The translated text, the problems of its parts, and the buttons to copy and download it.
 
 import * as api from "./api.js";
 import { PROBLEMS, counted, sentence } from "./words.js";
 
-// A browser lays out only those blocks that are seen, so that a book does not freeze the page.
+// The browser lays out only the visible blocks of the text, so that a book does not freeze the page.
 const BLOCK = 4_000;
-const FIRST_PROBLEMS = 20;
-const SAID_MS = 2_000;
+const MAX_PROBLEMS = 20;
+const CONFIRMATION_MS = 2_000;
 const box = document.getElementById("result");
 const actions = document.getElementById("actions");
 const problems = document.getElementById("problems");
 const list = document.getElementById("problems-list");
+const kept = document.getElementById("kept");
 const more = document.getElementById("problems-more");
 let shown = null;
 
 export function clear() {
   shown = null;
-  box.hidden = actions.hidden = problems.hidden = true;
+  box.hidden = actions.hidden = problems.hidden = kept.hidden = true;
   box.replaceChildren();
   list.replaceChildren();
 }
@@ -28,18 +29,19 @@ export function show(translation) {
   box.scrollTop = 0;
   box.hidden = actions.hidden = false;
   showProblems(translation.problems);
+  showKept(translation.untranslated ?? []);
 }
 
-// Cuts behind a line break, which the end of the block stands for: the blank lines that follow open the next one.
+// Splits at line breaks, which the ends of the blocks replace; blank lines after a break begin the next block.
 export function blocks(text) {
-  const cut = [];
+  const parts = [];
   let from = 0;
   while (from < text.length) {
     const end = text.indexOf("\n", from + BLOCK);
-    cut.push(text.slice(from, end < 0 ? undefined : end));
+    parts.push(text.slice(from, end < 0 ? undefined : end));
     from = end < 0 ? text.length : end + 1;
   }
-  return cut;
+  return parts;
 }
 
 function block(text) {
@@ -51,16 +53,22 @@ function block(text) {
 
 function showProblems(all) {
   problems.hidden = all.length === 0;
-  const said = all.length === 1 ? "needs" : "need";
-  document.getElementById("problems-title").textContent = `${counted(all.length, "part")} ${said} a look`;
-  list.replaceChildren(...all.slice(0, FIRST_PROBLEMS).map(problem));
-  more.hidden = all.length <= FIRST_PROBLEMS;
+  const verb = all.length === 1 ? "needs" : "need";
+  document.getElementById("problems-title").textContent = `${counted(all.length, "part")} ${verb} a review`;
+  list.replaceChildren(...all.slice(0, MAX_PROBLEMS).map(problem));
+  more.hidden = all.length <= MAX_PROBLEMS;
   more.textContent = `Show all ${counted(all.length, "part")}`;
+}
+
+// Lists what stays untranslated on purpose.
+function showKept(all) {
+  kept.hidden = all.length === 0;
+  kept.textContent = `Not translated on purpose: ${all.map(({ why, parts }) => `${why} (${counted(parts, "part")})`).join(", ")}.`;
 }
 
 function problem({ part, kind, detail, kept, source }) {
   const item = document.createElement("li");
-  const instead = kept === "source" ? "The original text stands there." : "The model’s answer stands there.";
+  const instead = kept === "source" ? "The result has the original text." : "The result has the model’s answer.";
   item.append(
     paragraph("what", `Part ${part}: ${PROBLEMS[kind] ?? kind}`),
     paragraph("faint", `${sentence(detail)} ${instead}`),
@@ -79,7 +87,7 @@ function paragraph(name, text) {
 
 async function copy() {
   if (navigator.clipboard) return navigator.clipboard.writeText(shown.translation);
-  // Without TLS browsers have no clipboard, but a selection can still be copied.
+  // Without TLS, browsers have no clipboard API, but a selection can still be copied.
   const area = document.createElement("textarea");
   area.value = shown.translation;
   document.body.append(area);
@@ -97,15 +105,15 @@ async function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// The button says for a moment that it was done.
-function does(id, action, word, fail) {
+// Binds an action to a button, which briefly confirms that it is done.
+function bind(id, action, word, fail) {
   const button = document.getElementById(id);
   const usual = button.textContent;
   button.addEventListener("click", async () => {
     try {
       await action();
       button.textContent = word;
-      setTimeout(() => (button.textContent = usual), SAID_MS);
+      setTimeout(() => (button.textContent = usual), CONFIRMATION_MS);
     } catch (error) {
       fail(error);
     }
@@ -113,11 +121,11 @@ function does(id, action, word, fail) {
 }
 
 export function start({ fail }) {
-  does("copy", copy, "Copied", fail);
-  does("download", download, "Downloaded", fail);
+  bind("copy", copy, "Copied", fail);
+  bind("download", download, "Downloaded", fail);
   more.addEventListener("click", () => {
-    list.append(...shown.problems.slice(FIRST_PROBLEMS).map(problem));
+    list.append(...shown.problems.slice(MAX_PROBLEMS).map(problem));
     more.hidden = true;
-    list.children[FIRST_PROBLEMS].scrollIntoView({ block: "nearest" });
+    list.children[MAX_PROBLEMS].scrollIntoView({ block: "nearest" });
   });
 }

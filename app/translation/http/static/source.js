@@ -1,22 +1,33 @@
-// What is to be translated: a text that is typed or pasted, or a file that is chosen or dropped.
+// The source: a text that is typed or pasted, or a file that is chosen or dropped.
 
 import { amount, characters, counted } from "./words.js";
 
-const FORMATS = { txt: "text", md: "markdown", markdown: "markdown", srt: "srt", json: "json" };
+const FORMATS = {
+  txt: "text",
+  md: "markdown",
+  markdown: "markdown",
+  srt: "srt",
+  vtt: "vtt",
+  json: "json",
+  po: "po",
+  pot: "po",
+  properties: "properties",
+  strings: "strings",
+};
 const text = document.getElementById("text");
 const limit = Number(text.dataset.limit);
-const input = document.getElementById("file");
+const fileInput = document.getElementById("file");
 const shown = document.getElementById("file-shown");
 const count = document.getElementById("count");
 const format = document.getElementById("format");
 const area = document.getElementById("drop");
-// From this length on a browser's own way to paste takes seconds, and minutes for a book of many lines.
+// From this length on, the browser's own paste takes seconds, and minutes for a book of many lines.
 const LONG_PASTE = 50_000;
 let file = null;
 let counting = false;
 
-// What the user can mend.
-export class NotUsable extends Error {}
+// An input that the user has to correct.
+export class InvalidInput extends Error {}
 
 export function start({ fail, ok }) {
   const take = async (chosen) => {
@@ -29,9 +40,9 @@ export function start({ fail, ok }) {
   };
   text.addEventListener("input", countSoon);
   text.addEventListener("paste", pasteLong);
-  input.addEventListener("change", async () => {
-    await take([...input.files]);
-    input.value = ""; // so that the same file can be chosen again
+  fileInput.addEventListener("change", async () => {
+    await take([...fileInput.files]);
+    fileInput.value = ""; // allow choosing the same file again
   });
   document.getElementById("file-remove").addEventListener("click", () => {
     clear();
@@ -40,13 +51,13 @@ export function start({ fail, ok }) {
   acceptDrops(take);
 }
 
-// The field `text`, or the file; raises NotUsable.
-export function asked() {
+// Returns the file, or the field `text`, and the format. Throws InvalidInput.
+export function input() {
   const length = characters(text.value);
-  if (!text.value.trim()) throw new NotUsable("There is nothing to translate yet. Type or paste a text, or choose a file.");
+  if (!text.value.trim()) throw new InvalidInput("There is nothing to translate yet. Type or paste a text, or choose a file.");
   if (length > limit) {
-    throw new NotUsable(
-      `The text has ${counted(length, "character")}, and at most ${amount(limit)} are allowed. Shorten it, or translate it in pieces.`,
+    throw new InvalidInput(
+      `The text has ${counted(length, "character")}, and at most ${amount(limit)} are allowed. Shorten it, or translate it in parts.`,
     );
   }
   return { file, fields: { ...(file ? {} : { text: text.value }), format: format.value } };
@@ -60,21 +71,24 @@ export function clear() {
   put(null, "", "text");
 }
 
-// Shows the source of a translation that is looked at again.
+// Shows the source of an earlier translation.
 export async function restore(blob, translation) {
   const again = translation.file_name ? new File([blob], translation.file_name) : null;
   put(again, await blob.text(), translation.format);
 }
 
 async function choose(files) {
-  if (files.length > 1) throw new NotUsable("Only one file can be translated at a time. Choose one of them.");
+  if (files.length > 1) throw new InvalidInput("Only one file can be translated at a time. Choose one of them.");
   const [chosen] = files;
   if (!chosen) return;
   const kind = FORMATS[chosen.name.toLowerCase().split(".").pop()];
-  if (!kind) throw new NotUsable(`${chosen.name} is of an unknown kind. Choose a .txt, .md, .srt or .json file.`);
-  // A character has four bytes at most.
+  if (!kind) {
+    const endings = Object.keys(FORMATS).join(", .");
+    throw new InvalidInput(`${chosen.name} has an unknown format. Choose a file that ends in .${endings}.`);
+  }
+  // A character has at most four bytes.
   if (chosen.size > 4 * limit) {
-    throw new NotUsable(`${chosen.name} is too large: at most ${counted(limit, "character")} are allowed.`);
+    throw new InvalidInput(`${chosen.name} is too large: at most ${counted(limit, "character")} are allowed.`);
   }
   put(chosen, await chosen.text(), kind);
 }

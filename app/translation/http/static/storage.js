@@ -1,4 +1,4 @@
-// What this browser keeps. Where it must not, the page works without.
+// The browser's storage. The page works without it if the browser forbids it.
 
 export function load(key, otherwise) {
   try {
@@ -12,6 +12,6 @@ export function save(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
   } catch {
-    // It is full or not allowed.
+    // The storage is full or forbidden.
   }
 }

@@ -1,11 +1,11 @@
-// The token of a server that asks for one: kept for this tab, asked for in a dialog.
+// The token of a server that requires one: entered in a dialog and stored for this tab.
 
 const KEY = "tandem.token";
 const dialog = document.getElementById("token-dialog");
 const input = document.getElementById("token");
 const wrong = document.getElementById("token-wrong");
 const locked = document.getElementById("locked");
-let asking = null; // the promise of the open dialog: several requests wait for one answer
+let asking = null; // the promise of the open dialog, shared by all requests that wait for it
 
 export class NoToken extends Error {}
 
@@ -13,7 +13,7 @@ export function current() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-// Resolves when there is another token than the one that was refused. Raises NoToken when the dialog is closed.
+// Resolves when a token other than the refused one is set. Rejects with NoToken when the dialog is closed.
 export function another(refused) {
   if (current() && current() !== refused) return Promise.resolve();
   asking ??= ask(refused).finally(() => (asking = null));
@@ -22,7 +22,7 @@ export function another(refused) {
 
 function ask(refused) {
   sessionStorage.removeItem(KEY);
-  wrong.textContent = refused ? "That was not the right token. Check it and try again." : "";
+  wrong.textContent = refused ? "The token is not valid. Check it and try again." : "";
   input.value = "";
   locked.hidden = true;
   dialog.returnValue = "";
@@ -33,7 +33,7 @@ function ask(refused) {
       () => {
         if (current()) return resolve();
         locked.hidden = false;
-        reject(new NoToken("Nothing can be translated without the token."));
+        reject(new NoToken("The server requires a token."));
       },
       { once: true },
     );
@@ -43,9 +43,9 @@ function ask(refused) {
 document.getElementById("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const token = input.value.trim();
-  // fetch refuses to send anything else in a header.
+  // fetch accepts no other characters in a header.
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    wrong.textContent = "A token has visible ASCII characters only, and no spaces.";
+    wrong.textContent = "A token consists of visible ASCII characters without spaces.";
     return;
   }
   sessionStorage.setItem(KEY, token);

@@ -1,4 +1,4 @@
-// How the page speaks: numbers, times, languages and sentences.
+// The page's wording of numbers, times, languages and sentences.
 
 const number = new Intl.NumberFormat("en");
 const moment = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
@@ -15,13 +15,14 @@ export const STATUS = {
 
 export const PROBLEMS = {
   placeholders: "Placeholders or markup differ",
-  empty: "The model gave no answer",
-  echo: "The model gave the text back untranslated",
+  empty: "The model returned no answer",
+  echo: "The model returned the text untranslated",
   preamble: "The model added words of its own",
-  length: "The length of the answer is unlikely",
+  length: "The answer is too short or too long",
   loop: "The model repeated itself",
   truncated: "The answer was cut off",
-  unfinished: "The answer broke off in the middle",
+  unfinished: "The answer is incomplete",
+  unicode: "The text has half of a character",
 };
 
 export const amount = (count) => number.format(count);
@@ -54,7 +55,7 @@ export function languageName(code) {
   return option?.textContent ?? code;
 }
 
-// "English to Spanish", as far as the source is known.
+// "English to Spanish", or "to Spanish" if the source is unknown.
 export function languages({ source, target }) {
   return source ? `${languageName(source)} to ${languageName(target)}` : `to ${languageName(target)}`;
 }

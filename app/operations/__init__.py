@@ -1,1 +1,0 @@
-"""What watches the container: supervisor's API and health. Knows no workload."""

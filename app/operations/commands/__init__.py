@@ -1,1 +1,0 @@
-"""The commands of `queue` that operate it; each file is one, loaded when it is called."""

@@ -1,1 +1,0 @@
-"""What is true of any queue: broker, consuming, retries. Knows no workload."""

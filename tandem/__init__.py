@@ -1,0 +1,99 @@
+"""Tandem's public API: the names that an application and its workloads may import. All other modules are private.
+
+    from tandem import Check, SettingsBase, Workload, fields, job
+
+| for | names |
+| --- | --- |
+| defining a workload | Workload, Check, Warn, Fail |
+| defining settings | SettingsBase, fields, values; Settings: the platform's |
+| sending messages | get_broker, JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QueueFull, QuotaExceeded |
+| actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
+| Redis | connect, Clock |
+| HTTP | openapi, sse, safe_http, Destinations |
+
+Names are imported lazily: `import tandem` alone costs nothing. Accessing any of them sets the broker on which
+`@dramatiq.actor` declares actors.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tandem import openapi, safe_http, sse
+    from tandem.broker.clock import Clock
+    from tandem.broker.connection import connect
+    from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
+    from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
+    from tandem.broker.outbox import ENQUEUE, OutboxMessage
+    from tandem.config import base as fields
+    from tandem.config import values
+    from tandem.config.base import SettingsBase
+    from tandem.config.destinations import Destinations
+    from tandem.config.settings import Settings
+    from tandem.health.checks import Check, Fail, Warn
+    from tandem.runtime import get_broker
+    from tandem.worker import job
+    from tandem.workload import Workload
+
+__all__ = [
+    "ENQUEUE",
+    "Check",
+    "Clock",
+    "Destinations",
+    "ExpectedError",
+    "Fail",
+    "IdempotencyKey",
+    "JobRecord",
+    "NoProgress",
+    "OutboxMessage",
+    "PermanentError",
+    "Purged",
+    "QueueFull",
+    "Quota",
+    "QuotaExceeded",
+    "Settings",
+    "SettingsBase",
+    "Snooze",
+    "Warn",
+    "Workload",
+    "connect",
+    "fields",
+    "get_broker",
+    "job",
+    "openapi",
+    "safe_http",
+    "sse",
+    "values",
+]
+
+_NAMES_OF_MODULES = {
+    "tandem.broker.clock": ("Clock",),
+    "tandem.broker.connection": ("connect",),
+    "tandem.broker.errors": ("ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
+    "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
+    "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),
+    "tandem.config.base": ("SettingsBase",),
+    "tandem.config.destinations": ("Destinations",),
+    "tandem.config.settings": ("Settings",),
+    "tandem.health.checks": ("Check", "Fail", "Warn"),
+    "tandem.runtime": ("get_broker",),
+    "tandem.workload": ("Workload",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF_MODULES.items() for name in names}
+_MODULES = {
+    "fields": "tandem.config.base",
+    "job": "tandem.worker.job",
+    "openapi": "tandem.openapi",
+    "safe_http": "tandem.safe_http",
+    "sse": "tandem.sse",
+    "values": "tandem.config.values",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF and name not in _MODULES:
+        raise AttributeError(f"module 'tandem' has no attribute {name!r}")
+    import_module("tandem.runtime")
+    return import_module(_MODULES[name]) if name in _MODULES else getattr(import_module(_MODULE_OF[name]), name)

@@ -1,0 +1,92 @@
+"""The keys of everything that the queue stores in Redis.
+
+For each queue; the first two are dramatiq's own, so a stock dramatiq producer can send:
+
+dramatiq:<queue>                    list of the ids of ready messages, next one at the head
+dramatiq:<queue>.msgs               hash: id -> payload, from enqueueing until the message is completed or dead-lettered
+dramatiq:<queue>.delayed            sorted set: ids of messages that are not due yet, by the time (ms) when they are
+dramatiq:<queue>.deliveries         hash: id -> how often it was delivered to a worker that did not requeue it untouched
+tandem:held:<worker>:<queue>        sorted set of the ids that a worker has claimed, in the order of claiming
+tandem:bell:<queue>                 list of notifications, a few at most: each element wakes one idle worker
+dramatiq:<queue>.XQ                 sorted set: ids of dead letters by the time (ms) when they failed
+dramatiq:<queue>.XQ.msgs            hash: id -> payload of a dead letter
+dramatiq:<queue>.XQ.kinds           hash: id -> kind, which is actor and class of the error separated by a tab
+dramatiq:<queue>.XQ.counts          hash: kind -> number of dead letters
+
+For all queues:
+
+tandem:heartbeats                   sorted set: workers by the time (ms) of their last heartbeat
+tandem:queues                       set of the queues that messages were ever sent to or consumed from
+tandem:paused                       set of the queues from which no worker fetches
+tandem:workers                      hash: worker -> JSON of its state (see heartbeat.py)
+tandem:stop                         id of the last request that all workers stop
+tandem:alone:<worker>               queue, tab, id of the quarantined message of this worker's isolated run (see
+                                    recovery.py)
+tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th time bucket of this
+                                    many seconds since 1970 (see statistics.py)
+tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
+tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_state.py)
+
+Every id belongs to one message, and is in exactly one of ready, delayed, a worker's claimed set and dead letters.
+"""
+
+from __future__ import annotations
+
+HEARTBEATS = "tandem:heartbeats"
+QUEUES = "tandem:queues"
+PAUSED = "tandem:paused"
+WORKERS = "tandem:workers"
+STOP = "tandem:stop"
+ALERTS = "tandem:alerts"
+
+
+def ready(queue: str) -> str:
+    return f"dramatiq:{queue}"
+
+
+def payloads(queue: str) -> str:
+    return f"dramatiq:{queue}.msgs"
+
+
+def delayed(queue: str) -> str:
+    return f"dramatiq:{queue}.delayed"
+
+
+def deliveries(queue: str) -> str:
+    return f"dramatiq:{queue}.deliveries"
+
+
+def notify(queue: str) -> str:
+    return f"tandem:bell:{queue}"
+
+
+def isolated(worker: str) -> str:
+    return f"tandem:alone:{worker}"
+
+
+def claimed(worker: str, queue: str) -> str:
+    return f"tandem:held:{worker}:{queue}"
+
+
+def dead(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ"
+
+
+def dead_payloads(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.msgs"
+
+
+def dead_kinds(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.kinds"
+
+
+def dead_counts(queue: str) -> str:
+    return f"dramatiq:{queue}.XQ.counts"
+
+
+def counts(step: int, number: int) -> str:
+    return f"tandem:counts:{step}:{number}"
+
+
+def times(minute: int) -> str:
+    return f"tandem:times:{minute}"

@@ -1,0 +1,72 @@
+-- Acknowledge messages of one queue: store how each ended, its new place and its counts in one step. Either a message
+-- is acknowledged and counted, or it is still claimed by its worker. A worker that has lost a message (its delivery
+-- count is higher by now) changes nothing. KEYS: payloads, ready, delayed, notify, claimed, deliveries, dead, dead
+-- payloads, dead kinds, dead counts ARGV: for each message: id, delivery count, outcome, payload or '', detail, actor,
+-- histogram bucket of the time that it waited, that time in us, histogram bucket of the time that it ran, that time in
+-- us. Outcomes: completed; retried (detail: delay in ms); failed (detail: kind of the dead letter); snoozed (detail:
+-- head or tail of the queue, or a delay in ms), which is not counted. Returns the ids that this worker had no longer
+-- claimed.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lost, counts, times = {}, {}, {}
+
+local function add(sums, field, value)
+  sums[field] = (sums[field] or 0) + value
+end
+
+local function place(id, outcome, payload, detail)
+  redis.call('HDEL', KEYS[6], id)
+  if outcome == 'completed' then
+    redis.call('HDEL', KEYS[1], id)
+  elseif outcome == 'failed' then
+    redis.call('HDEL', KEYS[1], id)
+    redis.call('ZADD', KEYS[7], now, id)
+    redis.call('HSET', KEYS[8], id, payload)
+    redis.call('HSET', KEYS[9], id, detail)
+    redis.call('HINCRBY', KEYS[10], detail, 1)
+  else
+    redis.call('HSET', KEYS[1], id, payload)
+    if tonumber(detail) then
+      redis.call('ZADD', KEYS[3], now + detail, id)
+    else
+      redis.call(detail == 'head' and 'LPUSH' or 'RPUSH', KEYS[2], id)
+    end
+    notify(KEYS[4], 1)
+  end
+end
+
+for i = 1, #ARGV, 10 do
+  local id, outcome, actor = ARGV[i], ARGV[i + 2], ARGV[i + 5]
+  if redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and redis.call('ZREM', KEYS[5], id) == 1 then
+    place(id, outcome, ARGV[i + 3], ARGV[i + 4])
+    if outcome ~= 'snoozed' then
+      add(counts, actor .. '\t' .. outcome, 1)
+      add(times, actor .. '\twait\t' .. ARGV[i + 6], 1)
+      add(times, actor .. '\twait\tsum', ARGV[i + 7])
+      add(times, actor .. '\trun\t' .. ARGV[i + 8], 1)
+      add(times, actor .. '\trun\tsum', ARGV[i + 9])
+    end
+  else
+    lost[#lost + 1] = id
+  end
+end
+
+local function store(key, sums, seconds)
+  for field, value in pairs(sums) do
+    redis.call('HINCRBY', key, field, string.format('%.0f', value))
+  end
+  redis.call('EXPIRE', key, seconds)
+end
+
+if redis.call('LLEN', KEYS[2]) > 0 and redis.call('LLEN', KEYS[4]) == 0 then
+  -- With limited concurrency, another worker may wait for a free slot. If nothing above was acknowledged, a Redis whose
+  -- memory is full refuses this, which is no reason for a retry: an idle worker also checks at intervals.
+  redis.pcall('RPUSH', KEYS[4], 1)
+end
+if next(counts) then
+  store('tandem:counts:1:' .. time[1], counts, 120)
+  store('tandem:counts:60:' .. math.floor(time[1] / 60), counts, 3720)
+  store('tandem:counts:900:' .. math.floor(time[1] / 900), counts, 88200)
+  store('tandem:times:' .. math.floor(time[1] / 60), times, 3720)
+end
+return lost

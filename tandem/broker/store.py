@@ -1,0 +1,251 @@
+"""Messages between Redis and one worker: claimed, acknowledged, and requeued, also after a worker's death.
+
+The scripts of this folder keep every message in exactly one place (see keys.py). All methods raise redis.RedisError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, cast
+
+import redis
+
+from tandem.broker import keys, statistics
+from tandem.broker.clock import Clock
+from tandem.broker.connection import name, raw
+from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, QuotaExceeded
+from tandem.broker.outbox import ENQUEUE, enqueue_arguments, enqueue_keys
+from tandem.broker.scripts import script
+
+# Redis could store it for longer, but a message that waits for more than a week belongs in a database.
+MAX_DELAY_MS = 7 * 86_400_000
+# Redis's Lua can pass some thousand values at once; the scripts stay well below.
+MAX_BATCH = 500
+
+Result = Literal["completed", "retried", "failed", "snoozed"]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A message that this worker has claimed. `delivery_count`: how often it was delivered, this time included."""
+
+    queue: str
+    id: str
+    delivery_count: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a delivery ended. `payload`: the message as it is stored from now on, unless it is completed.
+
+    detail: for `retried` the delay in ms, for `failed` the kind of the dead letter, for `snoozed` head or tail.
+    waited, ran: seconds.
+    """
+
+    delivery: Delivery
+    result: Result
+    actor: str
+    payload: bytes = b""
+    detail: str = ""
+    waited: float = 0.0
+    ran: float = 0.0
+
+
+class MessageStore:
+    """The messages of one worker. No two living processes may share its name."""
+
+    def __init__(self, client: redis.Redis, *, worker: str) -> None:
+        self.worker = worker
+        self.clock = Clock(client)
+        self._redis = client
+        self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
+        self._enqueue_once = self._script("enqueue_once")
+        self._fetch = self._script("fetch")
+        self._ack = self._script("ack")
+        self._requeue = self._script("requeue")
+        self._isolate = self._script("isolate")
+        self._claim = self._script("claim")
+        self._heartbeat = self._script("heartbeat")
+        self._deregister = self._script("deregister")
+
+    def enqueue(self, queue: str, id_: str, payload: bytes, delay: int | None) -> bool:
+        """Put a new message into its queue, due after `delay` ms if given; return False if its id exists."""
+        return bool(self._enqueue(enqueue_keys(queue), enqueue_arguments(queue, id_, payload, delay)))
+
+    def enqueue_once(
+        self, queue: str, id_: str, payload: bytes, record: JobRecord, once: IdempotencyKey | None, most_waiting: int
+    ) -> str | None:
+        """Store a new message and its record, both or neither; return None if they are stored.
+
+        If the idempotency key `once` exists, return its value and store nothing. Raises QueueFull and QuotaExceeded.
+        """
+        quota = record.quota
+        names = [*enqueue_keys(queue), record.key, record.index, *([quota.key] if quota else [])]
+        arguments: list[Any] = [
+            queue,
+            id_,
+            payload,
+            most_waiting,
+            once.value if once else "",
+            once.seconds if once else 0,
+            record.member,
+            *((quota.member, quota.bytes, quota.most) if quota else ("", 0, 0)),
+        ]
+        arguments += [part for pair in record.fields.items() for part in pair]
+        answer = cast("list[Any]", self._enqueue_once([*names, once.key] if once else names, arguments))
+        if answer[0] == b"full":
+            raise QueueFull(answer[1])
+        if answer[0] == b"over":
+            raise QuotaExceeded(answer[1])
+        return answer[1].decode() if answer[0] == b"known" else None
+
+    def fetch(
+        self, queues: Sequence[str], count: int, max_concurrency: Mapping[str, int] = MappingProxyType({})
+    ) -> tuple[list[Delivery], float | None]:
+        """Claim at most `count` messages, those of the first queue first.
+
+        `max_concurrency`: how many messages of a queue all workers together may have claimed, if that is limited.
+        Also return the seconds until the next delayed message is due, None if there is none; this is meaningful only
+        if there was nothing more to claim.
+        """
+        names = [keys.HEARTBEATS, keys.PAUSED]
+        for queue in queues:
+            names += self._keys(queue)
+        limits = [part for queue in queues for part in (queue, max_concurrency.get(queue, 0))]
+        answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *limits]))
+        due_in = None if answer[0] < 0 else answer[0] / 1000
+        claimed = [
+            Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3])
+            for i in range(1, len(answer), 4)
+        ]
+        return claimed, due_in
+
+    def ack(self, queue: str, outcomes: Sequence[Outcome]) -> set[str]:
+        """Store how these messages of one queue ended; return the ids of those that it had no longer claimed."""
+        arguments: list[Any] = []
+        for outcome in outcomes:
+            delivery = outcome.delivery
+            arguments += [
+                raw(delivery.id),
+                delivery.delivery_count,
+                outcome.result,
+                outcome.payload,
+                outcome.detail,
+                outcome.actor,
+            ]
+            for seconds in (outcome.waited, outcome.ran):
+                arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
+        names = [
+            *self._keys(queue),
+            keys.dead(queue),
+            keys.dead_payloads(queue),
+            keys.dead_kinds(queue),
+            keys.dead_counts(queue),
+        ]
+        return {name(id_) for id_ in cast("list[bytes]", self._ack(names, arguments))}
+
+    def is_current(self, delivery: Delivery) -> bool:
+        """Return whether this is the last delivery of the message, and this worker has still claimed it."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zscore(keys.claimed(self.worker, delivery.queue), raw(delivery.id))
+            pipe.hget(keys.deliveries(delivery.queue), raw(delivery.id))
+            claimed, count = pipe.execute()
+        return claimed is not None and int(count or 0) == delivery.delivery_count
+
+    def requeue(self, queue: str, ids: Sequence[str], *, untouched: bool = True) -> int:
+        """Put messages back at the head of their queue in this order; return how many.
+
+        `untouched`: they were not started, so this delivery does not count.
+        """
+        count = 0
+        # From the end, so that the first batch ends up at the head.
+        for end in range(len(ids), 0, -MAX_BATCH):
+            batch = ids[max(0, end - MAX_BATCH) : end]
+            count += int(cast(int, self._requeue(self._keys(queue), [int(untouched), *map(raw, batch)])))
+        return count
+
+    def claimed(self, queue: str) -> list[Delivery]:
+        """Return the messages that this worker has claimed, in the order of claiming."""
+        ids = cast("list[bytes]", self._redis.zrange(keys.claimed(self.worker, queue), 0, -1))
+        if not ids:
+            return []
+        names = cast("list[str]", ids)
+        found = zip(
+            ids,
+            cast("list[bytes | None]", self._redis.hmget(keys.payloads(queue), names)),
+            cast("list[bytes | None]", self._redis.hmget(keys.deliveries(queue), names)),
+            strict=True,
+        )
+        return [Delivery(queue, name(id_), int(count or 0), payload) for id_, payload, count in found if payload]
+
+    def deliver_isolated(self, delivery: Delivery) -> Delivery | None:
+        """Deliver a claimed message again as an isolated run; return None if it is no longer claimed."""
+        names = [keys.claimed(self.worker, delivery.queue), keys.deliveries(delivery.queue), keys.isolated(self.worker)]
+        count = int(cast(int, self._isolate(names, [delivery.queue, raw(delivery.id)])))
+        return Delivery(delivery.queue, delivery.id, count, delivery.payload) if count else None
+
+    def isolated(self) -> tuple[str, str] | None:
+        """Return queue and id of the isolated run of this worker, if there is one."""
+        noted = cast("bytes | None", self._redis.get(keys.isolated(self.worker)))
+        if noted is None:
+            return None
+        queue, _, id_ = name(noted).partition("\t")
+        return queue, id_
+
+    def clear_isolated(self) -> None:
+        """Note that several messages may run on this worker again."""
+        self._redis.delete(keys.isolated(self.worker))
+
+    def claim(self, queue: str, id_: str) -> Delivery | None:
+        """Claim one message, whether ready or delayed."""
+        answer = cast("list[Any]", self._claim([keys.HEARTBEATS, *self._keys(queue)], [self.worker, raw(id_)]))
+        return Delivery(queue, id_, answer[0], answer[1]) if answer else None
+
+    def now(self) -> int:
+        """Return milliseconds since 1970 by the clock of Redis, which all workers share."""
+        return self.clock.query()
+
+    def heartbeat(self, state: str) -> None:
+        """Send this worker's heartbeat, with which it keeps its messages. `state`: JSON for other processes."""
+        self._heartbeat([keys.HEARTBEATS, keys.WORKERS], [self.worker, state])
+
+    def heartbeats(self) -> dict[str, float]:
+        """Return when each worker sent its last heartbeat, in ms by the clock of Redis."""
+        beats = cast("list[tuple[bytes, float]]", self._redis.zrange(keys.HEARTBEATS, 0, -1, withscores=True))
+        return {name(worker): beat for worker, beat in beats}
+
+    def for_worker(self, worker: str) -> MessageStore:
+        """Return the messages of another worker, one that is lost."""
+        return MessageStore(self._redis, worker=worker)
+
+    def deregister(self) -> bool:
+        """Remove this worker from those that must send heartbeats; return False while it has claimed messages.
+
+        Messages of any queue count, whether this process knows the queue or not.
+        """
+        return bool(self._deregister([keys.HEARTBEATS, keys.WORKERS, keys.QUEUES], [self.worker]))
+
+    def _keys(self, queue: str) -> list[str]:
+        """Return the keys of a queue in the order that the scripts expect."""
+        return [
+            keys.payloads(queue),
+            keys.ready(queue),
+            keys.delayed(queue),
+            keys.notify(queue),
+            keys.claimed(self.worker, queue),
+            keys.deliveries(queue),
+        ]
+
+    def _script(self, file: str) -> redis.commands.core.Script:
+        return self._redis.register_script(script("notify") + script(file))
+
+
+def by_queue(messages: Iterable[Delivery]) -> dict[str, list[Delivery]]:
+    """Return the messages of each queue, in their order."""
+    queues: dict[str, list[Delivery]] = {}
+    for delivery in messages:
+        queues.setdefault(delivery.queue, []).append(delivery)
+    return queues

@@ -1,0 +1,71 @@
+"""The command `queue check`: checks whether a container can start with these settings and workloads."""
+
+from __future__ import annotations
+
+import click
+
+from tandem import registry, runtime
+from tandem.cli.commands import COMMANDS
+from tandem.config.base import SettingsError
+from tandem.config.settings import Settings
+from tandem.config.values import MIB, show_size
+from tandem.process.resource_usage import resident_memory
+from tandem.registry import claims
+from tandem.workload import Workload
+
+
+@click.command()
+def check() -> None:
+    """Check the settings and load all workloads; exit with 78 and the reasons if they cannot run.
+
+    The build of the image and each start of a container do the same.
+    """
+    require_runnable(Settings.current())
+    click.echo(f"{len(runtime.get_broker().actors)} actors can run; next: queue actors, queue config")
+
+
+def _refuse_unknown_queues(effective: Settings) -> None:
+    """Raise SettingsError for unknown queues, which a worker would refuse at each start. The workloads are loaded."""
+    known = runtime.configure(effective).get_declared_queues()
+    named = {
+        f"WORKER_QUEUES={','.join(effective.worker_queues)}": effective.worker_queues,
+        f"WORKER_DEDICATED={','.join(effective.worker_dedicated)}": effective.dedicated_queues,
+    }
+    lines = [
+        f"{setting} is invalid: expected names from {', '.join(sorted(known))}"
+        for setting, queues in named.items()
+        if set(queues) - known
+    ]
+    if lines:
+        raise SettingsError(lines)
+
+
+def _refuse_too_little_memory(effective: Settings) -> None:
+    """Raise SettingsError for a limit that a worker would refuse at each start. This process has the same size."""
+    limit, needed = effective.worker_memory_limit, resident_memory()
+    if "worker" in effective.started_programs and 0 < limit <= needed:
+        raise SettingsError(
+            [
+                f"WORKER_MEMORY_LIMIT={show_size(limit)} is invalid: expected more than the "
+                f"{needed / MIB:.0f} MiB that a worker uses before its first message, such as 256M, or 0 for no limit"
+            ]
+        )
+
+
+def require_runnable(effective: Settings) -> None:
+    """Load everything as the processes of a container do. Raises LoadError and SettingsError."""
+    loaded = registry.load_and_verify(effective)
+    _refuse_duplicate_commands(loaded)
+    _refuse_unknown_queues(effective)
+    _refuse_too_little_memory(effective)
+    if "web" in effective.started_programs:
+        from tandem.web.application import create_app  # a container without the program web does not need Flask
+
+        create_app(effective)
+
+
+def _refuse_duplicate_commands(workloads: tuple[Workload, ...]) -> None:
+    own = [(claims.PLATFORM, name) for name in COMMANDS]
+    theirs = [(workload.name, str(command.name)) for workload in workloads for command in workload.commands()]
+    if lines := list(claims.both("have the command", [*own, *theirs])):
+        raise registry.LoadError(lines)

@@ -1,0 +1,20 @@
+"""The platform's commands of `queue`, each with the module that is imported when the command is called."""
+
+COMMANDS = {
+    "actors": "tandem.cli.actors:actors",
+    "check": "tandem.cli.check:check",
+    "config": "tandem.cli.config:config",
+    "consume": "tandem.cli.consume:consume",
+    "failed": "tandem.cli.failed:failed",
+    "health": "tandem.cli.health:health",
+    "logs": "tandem.cli.logs:show_logs",
+    "pause": "tandem.cli.control_commands:pause",
+    "init": "tandem.cli.init:init",
+    "purge": "tandem.cli.control_commands:purge",
+    "resume": "tandem.cli.control_commands:resume",
+    "send": "tandem.cli.send:send",
+    "stats": "tandem.cli.stats:stats",
+    "stop-workers": "tandem.cli.control_commands:stop_workers",
+}
+#: Commands that need the names of actors and queues, which the workloads declare.
+NEED_WORKLOADS = {"actors", "failed", "pause", "purge", "resume", "send", "stats", "stop-workers"}

@@ -1,0 +1,80 @@
+"""The command `queue config`: the effective settings, all settings with their defaults, the entrypoint's variables."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import click
+
+from tandem.config import example, settings
+from tandem.config.base import SettingsError
+from tandem.process import folders, start_check
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--example", "as_example", is_flag=True, help="Print every setting with its default, as .env.example.")
+@click.option("--supervisor", is_flag=True, hidden=True, help="Print the variables of docker/supervisor/*.conf.")
+@click.option("--check-beside", is_flag=True, hidden=True, help="Check the workloads in a separate process.")
+def config(as_json: bool, as_example: bool, supervisor: bool, check_beside: bool) -> None:
+    """Print the effective settings, secrets masked."""
+    effective = settings.current()
+    if supervisor:
+        _print_for_supervisor(effective, check_beside=check_beside)
+        return
+    from tandem import registry  # would slow down the entrypoint, which needs only the code above
+
+    owners = [effective, *(load.settings.current() for load in registry.load(effective) if load.settings)]
+    if as_example:
+        click.echo(example.text([type(owner) for owner in owners]), nl=False)
+        return
+    values = {name: value for owner in owners for name, value in owner.shown().items()}
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+    else:
+        for name, value in values.items():
+            click.echo(f"{name}={value}")
+
+
+def _print_for_supervisor(effective: settings.Settings, *, check_beside: bool) -> None:
+    """Print shell assignments for the entrypoint: supervisor has no defaults for variables in its configuration.
+
+    Invalid workloads are refused: before this returns, or by a process that continues after it.
+    """
+    if lines := folders.problems(effective.started_programs):
+        raise SettingsError(lines)
+    if not check_beside:
+        _check(effective)
+    elif start_check.fork():
+        with start_check.record_result():
+            _check(effective)
+        return
+    variables = {
+        "START_PROGRAMS": " ".join(effective.started_programs),
+        "LOG_LEVEL": effective.log_level,
+        "LOG_FORMAT": effective.log_format,
+        "REDIS_MAXMEMORY": effective.redis_maxmemory,
+        # The disk of an external Redis cannot be checked.
+        "DISK_FREE_LIMIT": 0 if effective.redis_url else effective.disk_free_limit,
+        "PROXY_FILES": _write_proxy_configuration(effective),
+        "WORKER_PROCESSES": effective.worker_processes,
+        "WORKER_STOP_SECONDS": effective.worker_stop_seconds,
+        **{name.upper(): getattr(effective, name) for name in settings.THRESHOLDS},
+    }
+    for name, value in variables.items():
+        click.echo(f"{name}={shlex.quote(str(value))}")
+
+
+def _check(effective: settings.Settings) -> None:
+    from tandem.cli.check import require_runnable  # imported in the parallel process, so that it costs no time
+
+    require_runnable(effective)
+
+
+def _write_proxy_configuration(effective: settings.Settings) -> int:
+    if "proxy" not in effective.started_programs:
+        return 0
+    from tandem.web import proxy_configuration
+
+    return proxy_configuration.write(effective)

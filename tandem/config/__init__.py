@@ -1,0 +1,1 @@
+"""Settings: reading, validation and output."""

@@ -1,0 +1,1 @@
+"""Health checks: whether a container is alive and can serve."""

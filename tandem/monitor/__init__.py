@@ -1,0 +1,1 @@
+"""The program `monitor`: checks, alerts and heartbeats."""

@@ -1,0 +1,1 @@
+"""What operators do with queues: statistics, and changes to them."""

@@ -1,0 +1,193 @@
+"""Statistics of queues, workers and actors, from a few cheap commands, however long the queues are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from tandem.broker import keys, statistics
+from tandem.broker.connection import clock, text
+from tandem.broker.statistics import DAY, HOUR, MINUTE, Counts, LatencySummary, Times
+
+# A worker without a heartbeat for this many seconds is lost: another one requeues its messages.
+LOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """The messages of a queue: counts, and seconds by the clock of Redis.
+
+    ready: not claimed. in_flight: claimed by a worker, running or about to. delayed: not due yet, retries included.
+    failed: dead letters. oldest_seconds: since the next ready one was sent or due. overdue_seconds: how long
+    the first delayed one has been due. Both are 0 if there is none.
+    """
+
+    name: str
+    ready: int
+    in_flight: int
+    delayed: int
+    failed: int
+    paused: bool
+    oldest_seconds: float
+    overdue_seconds: float
+
+
+@dataclass(frozen=True)
+class RunningMessage:
+    """A running message; `seconds`: for how long, at its worker's last heartbeat. `stuck`: beyond its time limit."""
+
+    message_id: str
+    actor: str
+    seconds: float
+    stuck: bool
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker as of its last heartbeat, `silent_seconds` ago; a living one sends one every two seconds.
+
+    ended: messages of this process, whatever their outcome. lost: without a heartbeat for so long that its messages are
+    requeued.
+    """
+
+    name: str
+    state: str
+    lost: bool
+    silent_seconds: float
+    pid: int
+    uptime_seconds: float
+    threads: int
+    queues: tuple[str, ...]
+    ended: int
+    memory_bytes: int
+    running: tuple[RunningMessage, ...]
+
+
+@dataclass(frozen=True)
+class ActorState:
+    """Outcomes of an actor's messages in the last minute, hour and day, and their times in the last hour."""
+
+    name: str
+    minute: Counts
+    hour: Counts
+    day: Counts
+    wait: LatencySummary
+    run: LatencySummary
+
+
+def queues(client: redis.Redis, declared: Iterable[str] = ()) -> list[QueueState]:
+    """Return every queue that was ever used, and those of `declared`, by name. Raises redis.RedisError.
+
+    client: one that does not decode, because any client can send a payload that is not text.
+    """
+    names = sorted({*declared, *map(text, client.smembers(keys.QUEUES))})
+    workers = [text(name) for name in cast("list[bytes | str]", client.zrange(keys.HEARTBEATS, 0, -1))]
+    # A transaction: otherwise a message that moves in between would be counted twice, or not at all.
+    pipeline = client.pipeline(transaction=True)
+    for name in names:
+        _add_commands(pipeline, name, workers)
+    answers = pipeline.execute()
+    each = len(answers) // len(names) if names else 0
+    rows = {name: answers[each * n : each * (n + 1)] for n, name in enumerate(names)}
+    sent = _sent(client, {name: row[1][0] for name, row in rows.items() if row[1]})
+    now = clock(client)
+    return [_queue(name, row, sent.get(name, now), now) for name, row in rows.items()]
+
+
+def workers(client: redis.Redis) -> list[WorkerState]:
+    """Return every worker that has sent a heartbeat and is still registered, by name. Raises redis.RedisError."""
+    now = clock(client)
+    states = {text(name): json.loads(state) for name, state in client.hgetall(keys.WORKERS).items()}
+    return [_worker(name, state, now) for name, state in sorted(states.items())]
+
+
+def actors(client: redis.Redis) -> list[ActorState]:
+    """Return every actor with a message that ended in the last day, by name. Raises redis.RedisError."""
+    now = clock(client)
+    # The short windows first: a message that ends in between is then missing from a shorter one, never from a longer
+    # one.
+    minute, hour, day = (statistics.window(client, seconds, now) for seconds in (MINUTE, HOUR, DAY))
+    times = statistics.times(client, now)
+    return [
+        ActorState(
+            name,
+            minute=minute.get(name, Counts()),
+            hour=hour.get(name, Counts()),
+            day=day.get(name, Counts()),
+            wait=times.get(name, Times()).wait,
+            run=times.get(name, Times()).run,
+        )
+        for name in sorted(day)
+    ]
+
+
+def _add_commands(pipeline: Any, queue: str, workers: list[str]) -> None:
+    """Add the same number of commands for each queue, in the order in which `_queue` reads the answers."""
+    pipeline.llen(keys.ready(queue))
+    pipeline.lrange(keys.ready(queue), 0, 0)
+    pipeline.zcard(keys.delayed(queue))
+    pipeline.zrange(keys.delayed(queue), 0, 0, withscores=True)
+    pipeline.zcard(keys.dead(queue))
+    pipeline.sismember(keys.PAUSED, queue)
+    for worker in workers:
+        pipeline.zcard(keys.claimed(worker, queue))
+
+
+def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
+    """Return since when the message with this id at the head of each queue is ready (seconds since 1970)."""
+    pipeline = client.pipeline(transaction=False)
+    for queue, id_ in heads.items():
+        pipeline.hget(keys.payloads(queue), id_)
+    sent = {}
+    for queue, payload in zip(heads, pipeline.execute(), strict=True):
+        # It may have been claimed by now, and any client can send a payload that cannot be decoded.
+        with suppress(ValueError, TypeError, KeyError):
+            message = json.loads(payload)
+            sent[queue] = max(message["message_timestamp"], message.get("options", {}).get("eta") or 0) / 1000
+    return sent
+
+
+def _queue(name: str, row: list[Any], sent: float, now: float) -> QueueState:
+    ready, _, delayed, first_delayed, failed, paused, *claimed = row
+    due = first_delayed[0][1] / 1000 if first_delayed else now
+    return QueueState(
+        name=name,
+        ready=ready,
+        in_flight=sum(claimed),
+        delayed=delayed,
+        failed=failed,
+        paused=bool(paused),
+        oldest_seconds=_rounded(now - sent),
+        overdue_seconds=_rounded(now - due),
+    )
+
+
+def _worker(name: str, heartbeat: dict[str, Any], now: float) -> WorkerState:
+    silent = _rounded(now - heartbeat["time"])
+    return WorkerState(
+        name=name,
+        state=heartbeat["state"],
+        lost=silent > LOST_SECONDS,
+        silent_seconds=silent,
+        pid=heartbeat["pid"],
+        # Both times are from the heartbeat.
+        uptime_seconds=_rounded(heartbeat["time"] - heartbeat["started"]),
+        threads=heartbeat["threads"],
+        queues=tuple(heartbeat["queues"]),
+        ended=heartbeat["ended"],
+        memory_bytes=heartbeat["memory"],
+        running=tuple(
+            RunningMessage(message["message_id"], message["actor"], message["seconds"], message["stuck"])
+            for message in heartbeat["running"]
+        ),
+    )
+
+
+def _rounded(seconds: float) -> float:
+    """Round to the millisecond; 0 if, because of two hosts' clocks, the time would be in the future."""
+    return round(max(0.0, seconds), 3)

@@ -1,0 +1,1 @@
+"""The side of supervisord: programs, logs, folders and the container's exit code."""

@@ -1,0 +1,112 @@
+"""supervisord as this container runs it (`python -m tandem.process.supervisord`, with supervisord's own options).
+
+Four things are different. Signals wake it up, it rotates logs only after complete lines, it holds the locks of the
+folders that only one container may use, and it exits with the exit code that was written for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from supervisor import loggers, options, poller, supervisord
+
+from tandem.process import embedded_redis, exit_code, folders, log_forwarder, start_check
+
+_ENOUGH_FOR_ALL_SIGNALS = 4096
+# A rotation splits a single line that is longer than this, so that files stay bounded.
+_MAX_LINE = 1_048_576
+# File descriptors below are the standard streams and those that the interpreter may keep open, as in supervisor.
+_FIRST_LEAKED = 5
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+class WakingPoller(poller.PollPoller):  # type: ignore[misc]
+    """Waits for output of the programs and for signals, whichever comes first.
+
+    supervisord checks its signals once in each round of its loop, and a round waits up to a second for output.
+    Before Python 3.5 a signal interrupted that wait; since then (PEP 475) it continues. So SIGTERM is handled up to a
+    second late, and so is every child that has exited: a second for each group during shutdown, and one more before a
+    program that died is restarted.
+    """
+
+    def initialize(self) -> None:
+        """Register a pipe into which the interpreter writes a byte for each signal."""
+        super().initialize()
+        self._signals, written = self.pipe = os.pipe()
+        os.set_blocking(self._signals, False)
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+        self._poller.register(self._signals, self.READ)
+        self._signalled = False
+
+    def poll(self, timeout: float) -> tuple[list[int], list[int]]:
+        """Return the file descriptors to read from and to write to, at the latest after `timeout` seconds.
+
+        The loop starts programs before it reaps exited ones, so the round after a signal must not wait either.
+        """
+        readable, writable = super().poll(0 if self._signalled else timeout)
+        self._signalled = self._signals in readable
+        if self._signalled:
+            os.read(self._signals, _ENOUGH_FOR_ALL_SIGNALS)
+            readable.remove(self._signals)
+        return readable, writable
+
+
+class KeepingOptions(options.ServerOptions):  # type: ignore[misc]
+    """Survives `supervisorctl reload` and SIGHUP, which close every possibly leaked file descriptor.
+
+    Those of the poller and of the locks were opened before, and are still needed.
+    """
+
+    locks: tuple[int, ...] = ()
+
+    def cleanup_fds(self) -> None:
+        """Close the file descriptors that were leaked, except those of the poller and the locks."""
+        kept = {*self.poller.pipe, *self.locks}
+        for descriptor in range(_FIRST_LEAKED, self.minfds):
+            if descriptor not in kept:
+                with suppress(OSError):
+                    os.close(descriptor)
+
+
+class LineRotatingFileHandler(loggers.RotatingFileHandler):  # type: ignore[misc]
+    """Rotates only after the end of a line: a line that is longer than a pipe's buffer arrives in several reads."""
+
+    _ends_line = True
+
+    def emit(self, record: loggers.LogRecord) -> None:
+        """Write the result of one read of a pipe, or one line of supervisord itself."""
+        self._ends_line = isinstance(record.msg, str) or record.msg.endswith(b"\n")
+        super().emit(record)
+
+    def doRollover(self) -> None:
+        """Rotate if it is time and the last line is complete."""
+        if self._ends_line or self.stream.tell() >= self.maxBytes + _MAX_LINE:
+            super().doRollover()
+
+
+if __name__ == "__main__":
+    poller.Poller = WakingPoller
+    loggers.RotatingFileHandler = LineRotatingFileHandler
+    supervisord.ServerOptions = KeepingOptions
+    try:
+        programs = os.environ["START_PROGRAMS"].split()
+        KeepingOptions.locks = tuple(folders.lock(programs))
+        if "redis" in programs:
+            embedded_redis.check_before_start()
+    except (folders.InUse, embedded_redis.Unusable) as error:
+        # InUse: two containers started at the same moment, and the earlier check has noticed neither.
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    code, error_line = start_check.await_result()
+    if code:
+        print(error_line, end="\n" if error_line else "", file=sys.stderr)
+        sys.exit(code)
+    exit_code.reset()
+    # Before any program writes: lines of an earlier container are not copied to this one's output.
+    log_forwarder.skip_existing_lines()
+    supervisord.main()
+    sys.exit(exit_code.read())

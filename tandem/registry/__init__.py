@@ -1,0 +1,6 @@
+"""The registry of workloads: loads and validates them."""
+
+from tandem.registry.errors import LoadError
+from tandem.registry.loading import load, load_and_verify
+
+__all__ = ["LoadError", "load", "load_and_verify"]

@@ -1,0 +1,1 @@
+"""Small utilities for all packages. They import only the standard library and certifi."""

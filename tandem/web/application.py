@@ -1,0 +1,66 @@
+"""The Flask application factory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tandem import logs, registry
+from tandem.config import settings
+from tandem.registry import claims
+from tandem.web import body_limit, csrf, headers, health, openapi, problems, rate_limit, static
+from tandem.web.auth import Authentication
+from tandem.web.body_limit import MAX_BODY
+from tandem.workload import Workload
+
+
+def create_app(config: settings.Settings | None = None) -> Flask:
+    """Create the application of one process. `config`: settings other than those of the environment, for tests."""
+    config = config or settings.current()
+    logs.configure(config.log_level, config.log_format)
+    loaded = registry.load(config)
+    app = Flask("tandem.web", static_folder=None)
+    # A route that accepts more sets request.max_content_length; the proxy rejects bodies over BODY_LIMIT.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    problems.register(app)
+    authentication = _protect(app, config)
+    health.register(app, config, loaded, authentication)
+    openapi.register(app, config, loaded)
+    _register_routes(app, config, loaded)
+    return app
+
+
+def _register_routes(app: Flask, config: settings.Settings, workloads: Iterable[Workload]) -> None:
+    """Add the routes of all workloads. Raises LoadError if two of them have the same route."""
+    claimed = [(claims.PLATFORM, route) for route in _routes(app)]
+    for workload in workloads:
+        if workload.blueprint:
+            before = _routes(app)
+            app.register_blueprint(workload.blueprint(config))
+            claimed += [(workload.name, route) for route in _routes(app)[len(before) :]]
+    if lines := list(claims.both("have the route", claimed)):
+        raise registry.LoadError(lines)
+
+
+def _routes(app: Flask) -> list[str]:
+    """Return method and path of each route, in the order in which they were added."""
+    rules = [(rule, (rule.methods or set()) - {"HEAD", "OPTIONS"}) for rule in app.url_map.iter_rules()]
+    return [f"{method} {rule}" for rule, methods in rules for method in sorted(methods)]
+
+
+def _protect(app: Flask, config: settings.Settings) -> Authentication:
+    """Add the checks around every view: first authentication, then rate limits."""
+    if config.proxies:
+        # Only their X-Forwarded-For and -Proto: a client could set the others.
+        fixed = ProxyFix(app.wsgi_app, x_for=config.proxies, x_proto=config.proxies, x_host=0, x_prefix=0)
+        app.wsgi_app = fixed  # type: ignore[method-assign]
+    headers.register(app)
+    static.register(app)
+    csrf.register(app, config)
+    authentication = Authentication(config)
+    authentication.register(app)
+    rate_limit.register(app, config)
+    body_limit.register(app, config)
+    return authentication

@@ -1,0 +1,1 @@
+"""The worker process: claims messages, runs their actors, and is replaced when it reaches a limit."""

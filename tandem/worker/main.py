@@ -1,0 +1,227 @@
+"""One worker process: consumes until a stop or a limit, and lets running messages finish."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from types import FrameType
+
+import redis
+
+from tandem import logs
+from tandem.broker import keys, requirements
+from tandem.broker.broker import Broker
+from tandem.broker.in_flight import Running
+from tandem.broker.store import Delivery
+from tandem.operate import control
+from tandem.process.resource_usage import resident_memory
+from tandem.support.backoff import Backoff
+from tandem.worker.heartbeat import HeartbeatReporter
+from tandem.worker.loop import Worker
+from tandem.worker.quota import Quota
+from tandem.worker.recovery import recover
+from tandem.worker.recycling import Limits, RecyclePolicy
+from tandem.worker.restart_lease import RestartLease
+
+logger = logging.getLogger(__name__)
+
+# How often the limits are checked (seconds).
+POLL_INTERVAL = 0.1
+# A worker stops claiming messages within this time, unless Redis does not answer (seconds).
+STOP_CLAIMING_SECONDS = 6.0
+# A message that cannot be acknowledged within this time is handled again (seconds).
+ACK_SECONDS = 15
+# A worker that exits before supervisor's startsecs have passed would count as one that cannot start.
+MIN_UPTIME_SECONDS = 1.2
+EXIT_KILLED = 1
+EXIT_STUCK = 3
+
+
+class MemoryLimitTooSmall(Exception):
+    """An idle worker is above its limit: it would be replaced forever."""
+
+
+class Stop:
+    """The first SIGTERM or SIGINT, or `queue stop-workers`, asks for a drain; a second signal ends the process."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._signalled = False
+        self.reason = ""
+
+    def listen(self) -> None:
+        """Install the signal handlers of this process. Main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._signalled:
+            # Unacknowledged messages are requeued, so exiting without any clean-up loses nothing.
+            os._exit(EXIT_KILLED)
+        self._signalled = True
+        self.ask(signal.Signals(number).name)
+
+    def ask(self, reason: str) -> None:
+        """Ask for a stop; the first reason counts."""
+        self.reason = self.reason or reason
+        self._asked.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a stop is asked for, at most `seconds`; return whether it was."""
+        return self._asked.wait(seconds)
+
+
+def consume(
+    broker: Broker,
+    *,
+    queues: tuple[str, ...],
+    threads: int,
+    limits: Limits,
+    drain_timeout: int,
+    max_concurrency: Mapping[str, int] | None = None,
+) -> None:
+    """Run messages of `queues` on `threads` threads until SIGTERM, SIGINT or a limit.
+
+    The first queue's messages come first; without any name all queues alternate. `max_concurrency`: how many messages
+    of a queue may run at the same time on all workers of this Redis, if that is limited. Returns when the running
+    messages have ended, at the latest after `drain_timeout` seconds. Exits the process with EXIT_STUCK if a thread
+    cannot be interrupted.
+    """
+    since = time.monotonic()
+    stop = Stop()
+    stop.listen()
+    strict_priority = bool(queues)
+    queues = queues or tuple(sorted(broker.get_declared_queues()))
+    lease = RestartLease(broker.client, broker.worker)
+    prepared = _prepare(broker, stop, queues)
+    if prepared is None:
+        return
+    quarantined, stop_before = prepared
+    if quarantined:
+        logger.warning("%d quarantined messages of dead workers run isolated first", len(quarantined))
+        threads, limits = 1, replace(limits, messages=len(quarantined))
+        # If it dies again, supervisor should count it as started.
+        stop.wait(MIN_UPTIME_SECONDS)
+    policy = RecyclePolicy(limits, broker.in_flight, resident_memory)
+    if too_small := policy.memory_reached():
+        raise MemoryLimitTooSmall(f"{too_small} are in use before the first message: raise WORKER_MEMORY_LIMIT")
+    reporter = HeartbeatReporter(logs.process_name(), broker, lease, queues=queues, threads=threads)
+
+    def check_stop_workers() -> None:
+        if control.stop_request(broker.client) not in (None, stop_before):
+            stop.ask("queue stop-workers")
+
+    reporter.start(check_stop_workers)
+    worker = Worker(
+        broker,
+        queues=queues,
+        strict_priority=strict_priority,
+        max_concurrency=max_concurrency,
+        threads=threads,
+        quota=_quota(limits, len(quarantined)),
+        quarantined=quarantined,
+    )
+    broker.emit_after("process_boot")
+    worker.start()
+    logger.info("consuming %s with %d threads; stops %s", ", ".join(queues), threads, limits)
+    # After the line, so that the log shows one restart after the other.
+    lease.release()
+    reason = _wait_for_reason(stop, policy, broker, lease)
+    level = logging.WARNING if reason.startswith("memory") else logging.INFO
+    logger.log(level, "stopping on %s: finishing %d running messages", reason, len(broker.in_flight.running()))
+    reporter.state = "draining"
+    if reason.startswith("memory"):
+        broker.over_memory_limit.set()
+    _drain(worker, broker, policy, drain_timeout)
+    if logs.process_name() != logs.INTERACTIVE:
+        stop.wait(MIN_UPTIME_SECONDS - (time.monotonic() - since))
+    reporter.stop()
+    broker.close()
+    logger.info("stopped after %d messages", broker.in_flight.ended)
+
+
+def _quota(limits: Limits, quarantined: int) -> Quota:
+    """Return the quota of messages to claim: 0 if there are quarantined messages, which are already claimed."""
+    return Quota(0 if quarantined else limits.messages or None)
+
+
+def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[Delivery], bytes | None] | None:
+    """Wait for Redis, which starts at the same time, and recover messages of the predecessor.
+
+    Return the quarantined messages and the last request that all workers stop (see control.py); None on a stop.
+    """
+    backoff, since, reported = Backoff(0.05, 5), time.monotonic(), ""
+    while True:
+        try:
+            requirements.require_usable(broker.client)
+            _register_queues(broker.client, queues)
+            return recover(broker), control.stop_request(broker.client)
+        except requirements.Unusable as error:
+            if str(error) != reported:
+                logger.error("no message is handled: %s", reported := str(error))
+        except redis.RedisError as error:
+            if time.monotonic() - since > 1:
+                logger.warning("waiting for Redis: %s", error)
+        if stop.wait(backoff.pause):
+            return None
+        backoff.grow()
+
+
+def _register_queues(client: redis.Redis, queues: tuple[str, ...]) -> None:
+    # A Redis whose memory is full must not block the workers that empty it; sending a message registers a queue as
+    # well.
+    with suppress(redis.exceptions.OutOfMemoryError):
+        client.sadd(keys.QUEUES, *queues)
+
+
+def _wait_for_reason(stop: Stop, policy: RecyclePolicy, broker: Broker, lease: RestartLease) -> str:
+    """Wait until there is a reason to stop, and return it."""
+    interactive = logs.process_name() == logs.INTERACTIVE
+    while not stop.wait(POLL_INTERVAL):
+        if any(message.stuck for message in broker.in_flight.running()):
+            return "a stuck thread"
+        if reached := policy.urgent():
+            # Acquired so that the other workers keep running, but not waited for: this worker may not claim another
+            # message, or would grow with each one.
+            lease.acquire()
+            return reached
+        reached = policy.reached()
+        if reached and (interactive or lease.acquire()):
+            return reached
+    return stop.reason
+
+
+def _drain(worker: Worker, broker: Broker, policy: RecyclePolicy, timeout: int) -> None:
+    """Stop claiming, requeue messages that have not started, and wait for the rest, at most `timeout` seconds."""
+    worker.stop_claiming(STOP_CLAIMING_SECONDS)
+    _await_running(worker, broker, policy, time.monotonic() + timeout)
+    worker.stop(ACK_SECONDS)
+
+
+def _await_running(worker: Worker, broker: Broker, policy: RecyclePolicy, deadline: float) -> None:
+    """Wait for the running messages and their outcomes; exit the process if waiting is pointless."""
+    ack_deadline = time.monotonic() + ACK_SECONDS
+    while not worker.wait_until_idle(POLL_INTERVAL):
+        running = broker.in_flight.running()
+        if not running:
+            if time.monotonic() > ack_deadline:
+                return
+            continue
+        ack_deadline = time.monotonic() + ACK_SECONDS
+        if over_hard_limit := policy.over_hard_limit():
+            logger.error("exiting at once, %s: %s", over_hard_limit, _named(running))
+            os._exit(EXIT_STUCK)
+        if time.monotonic() > deadline or all(message.stuck for message in running):
+            # A thread in a system call or in C code cannot be interrupted; its message is requeued.
+            logger.error("exiting without waiting for stuck threads: %s", _named(running))
+            os._exit(EXIT_STUCK)
+
+
+def _named(running: list[Running]) -> str:
+    return ", ".join(f"{message.actor} {message.message_id} for {message.seconds:.0f} s" for message in running)

@@ -1,0 +1,34 @@
+"""QUEUE_TRANSPORT=sync: the sender handles a message itself, before `send` returns. For development and tests."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tandem.broker.broker import Broker
+from tandem.worker.executor import Executor
+
+
+class InlineWorker:
+    """Handles messages in the sending thread, with the same scripts and the same rules as a worker.
+
+    It waits for retries, and a message that failed for good becomes a dead letter; `send` raises nothing. It does not
+    wait for a requested delay.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._booted = 0
+
+    def handle(self, queue: str, id_: str) -> None:
+        """Handle a message until it has ended. Raises redis.RedisError."""
+        if self._booted != os.getpid():
+            # Here and not in the constructor: threads that were started before a fork do not exist in the child.
+            self._booted = os.getpid()
+            self._broker.emit_after("process_boot")
+        store = self._broker.store
+        while delivery := store.claim(queue, id_):
+            outcome = Executor(self._broker).run(delivery)
+            store.ack(queue, [outcome])
+            if outcome.result == "retried":
+                time.sleep(int(outcome.detail) / 1000)

@@ -1,0 +1,46 @@
+"""The contract between the platform and a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tandem.config.base import SettingsBase
+from tandem.config.settings import Settings
+from tandem.health.checks import Check
+
+if TYPE_CHECKING:  # a worker needs neither, and both use memory
+    from click import Command
+    from flask import Blueprint
+
+    from tandem.openapi.description import Api
+
+
+def _none(_settings: Settings) -> Sequence[Check]:
+    return ()
+
+
+def _unbounded(_settings: Settings) -> Mapping[str, int]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A kind of work: importing its module declares its actors; processes call the functions that they need.
+
+    settings: the class of its settings. The functions get the platform's settings as their argument.
+    blueprint: its routes. checks: its dependencies, for /readyz and `queue health`. commands: its own commands of
+    `queue`. max_concurrency: how many messages of a queue may run at the same time, in all containers on one Redis.
+    api: the description of its routes for /openapi.json.
+    on_start: runs once at a container's start, in parallel with all other programs; it may take any time.
+    """
+
+    name: str
+    settings: type[SettingsBase] | None = None
+    blueprint: Callable[[Settings], Blueprint] | None = None
+    checks: Callable[[Settings], Sequence[Check]] = _none
+    max_concurrency: Callable[[Settings], Mapping[str, int]] = _unbounded
+    commands: Callable[[], Sequence[Command]] = tuple
+    api: Callable[[Settings], Api] | None = None
+    on_start: Callable[[Settings], None] | None = None

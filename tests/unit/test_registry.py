@@ -1,0 +1,187 @@
+"""What is refused before the first message: one line that names the place and says what to change."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+pytestmark = pytest.mark.slow
+
+GOOD = "import dramatiq\n\n@dramatiq.actor\ndef work():\n    pass\n"
+
+
+def load(tmp_path: Path, module: str, **environment: str) -> list[str]:
+    """What a fresh process says of an application whose workload is this module, called mine.py."""
+    (tmp_path / "mine.py").write_text(
+        f"{module}\nfrom tandem.workload import Workload\nworkload = Workload(name='mine')\n"
+    )
+    (tmp_path / "registered.py").write_text('workloads = ("mine",)')
+    return said(tmp_path, **environment)
+
+
+def said(tmp_path: Path, **environment: str) -> list[str]:
+    """What a fresh process says of the application that lies in this folder."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from tandem import registry
+from tandem.config import settings
+from tandem.config.base import SettingsError
+try:
+    registry.load_and_verify(settings.current())
+except (registry.LoadError, SettingsError) as error:
+    print("\\n".join(error.lines).replace({str(tmp_path) + "/"!r}, ""))
+"""
+    command = [sys.executable, "-c", code]
+    variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TANDEM_APP": "registered", **environment}
+    ended = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize("module", [GOOD, GOOD.replace("actor\n", "actor(max_retries=None, retry_delay=0)\n")])
+def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module: str) -> None:
+    assert load(tmp_path, module) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            "import dramatiq\nimport stripe_that_nobody_has\n",
+            "mine.py:2: ModuleNotFoundError: No module named 'stripe_that_nobody_has': install the package",
+        ),
+        ("import dramatiq\n\ndef work(:\n", "mine.py:3: SyntaxError: "),
+        ("import os\nLIMIT = int(os.environ['LIMIT'])\n", "mine.py:2: KeyError: 'LIMIT'"),
+        (
+            f"{GOOD}\n@dramatiq.actor(actor_name='work')\ndef other():\n    pass\n",
+            "mine.py:7: ValueError: An actor named 'work' is already registered. The other one is at mine.py:3: ",
+        ),
+        (
+            "import dramatiq\n\n@dramatiq.actor(min_backoff=60)\ndef work():\n    pass\n",
+            "Use instead of min_backoff: retry_delay",
+        ),
+        (
+            "import dramatiq\ndramatiq.get_broker().add_middleware(dramatiq.middleware.Retries())\n",
+            "mine.py:2: TypeError: dramatiq.middleware.Retries cannot be added",
+        ),
+        (
+            f"import dramatiq\nfrom dramatiq.brokers.stub import StubBroker\ndramatiq.set_broker(StubBroker())\n{GOOD}",
+            "mine.py:3: another broker was set: dramatiq.brokers.stub.StubBroker instead of Tandem's",
+        ),
+        (
+            f"from dramatiq.brokers.stub import StubBroker\n{GOOD}\n"
+            "@dramatiq.actor(broker=StubBroker())\ndef other():\n    pass\n",
+            "mine.py:8: the actor other belongs to another broker, and no worker here runs it",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(retry_multiplier=0)\n"),
+            "mine.py:3: the actor work has retry_multiplier=0: expected a number from 1",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(max_retries='3')\n"),
+            "mine.py:3: the actor work has max_retries='3': expected a number from 0, or None for no limit",
+        ),
+        ("x = 1\n", "no workload has an actor: declare one with @dramatiq.actor"),
+        (GOOD.replace("def work", "async def work"), "mine.py:3: the actor work is async, but no event loop runs it"),
+        (
+            GOOD.replace("actor\n", "actor(time_limit=7_200_000)\n"),
+            "mine.py:3: the actor work may run for 7200 s, but a stop waits for only 600 s: raise MESSAGE_TIME_LIMIT",
+        ),
+    ],
+    ids=lambda value: None,
+)
+def test_what_cannot_run_is_refused_in_one_line(tmp_path: Path, module: str, said: str) -> None:
+    (line,) = load(tmp_path, module)
+    assert said in line, line
+
+
+def application(tmp_path: Path, **files: str) -> None:
+    """An application: its modules by their names."""
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+
+def workload(name: str, **arguments: str) -> str:
+    """The text of a module with one workload, and with an actor of this name."""
+    given = "".join(f", {key}={value}" for key, value in arguments.items())
+    actor = GOOD.replace("def work", f"def {name}")
+    return f"{actor}\nfrom tandem.workload import Workload\nworkload = Workload(name='{name}'{given})\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        (None, "TANDEM_APP=registered is invalid: there is no module registered; expected a package with `workloads`"),
+        ("x = 1\n", 'TANDEM_APP=registered is invalid: it has no `workloads`; expected workloads = ("registered.gree'),
+        ("workloads = 5\n", "TANDEM_APP=registered is invalid: it has no `workloads`; expected workloads = ("),
+        ("import nobody_has_it\n", "registered.py:1: ModuleNotFoundError: No module named 'nobody_has_it': install"),
+        (
+            "workloads = ('a',)\n",
+            "a is listed in registered/__init__.py, but has no `workload`; expected workload = Work",
+        ),
+        ("workloads = ('gone',)\n", "No module named 'gone': install the package of gone in the image, or correct the"),
+    ],
+)
+def test_an_application_that_is_none_is_refused_in_one_line(tmp_path: Path, module: str | None, line: str) -> None:
+    application(tmp_path, a=GOOD, **({"registered": module} if module else {}))
+    (found,) = said(tmp_path)
+    assert line in found
+
+
+SETTING = """
+from tandem.config.base import SettingsBase, number
+class Mine(SettingsBase):
+    {name}: int = number(1, 0, 5, "")
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "line"),
+    [
+        (
+            SETTING.format(name="pages") + workload("a", settings="Mine"),
+            SETTING.format(name="pages") + workload("b", settings="Mine"),
+            "a and b both have the setting PAGES: rename one of them",
+        ),
+        (
+            SETTING.format(name="workers") + workload("a", settings="Mine"),
+            workload("b"),
+            "the platform and a both have the setting WORKERS: rename one of them",
+        ),
+        (
+            workload("a", max_concurrency="lambda _: {'mail': 1}"),
+            workload("b", max_concurrency="lambda _: {'mail': 2}"),
+            "a and b both limit the queue mail: rename one of them",
+        ),
+        (workload("a"), workload("b").replace("name='b'", "name='a'"), "two workloads have the name a: rename"),
+    ],
+    ids=["a setting", "the platform's setting", "the bound of a queue", "a name"],
+)
+def test_what_two_workloads_claim_is_refused_with_both_sides(
+    tmp_path: Path, first: str, second: str, line: str
+) -> None:
+    application(tmp_path, first=first, second=second, registered="workloads = ('first', 'second')\n")
+    (found,) = said(tmp_path)
+    assert line in found
+
+
+def test_settings_of_all_workloads_are_reported_at_once(tmp_path: Path) -> None:
+    for number, name in enumerate(("pages", "copies")):
+        text = SETTING.format(name=name) + workload(f"w{number}", settings="Mine")
+        application(tmp_path, **{f"m{number}": text})
+    application(tmp_path, registered="workloads = ('m0', 'm1')\n")
+    assert said(tmp_path, PAGES="6", COPIES="x") == [
+        "PAGES=6 is invalid: expected a whole number from 0 to 5",
+        "COPIES=x is invalid: expected a whole number from 0 to 5",
+    ]
+
+
+def test_the_registry_accepts_names_and_workloads(tmp_path: Path) -> None:
+    application(tmp_path, named=workload("named"), registered=workload("given") + "workloads = ('named', workload)\n")
+    assert said(tmp_path) == []
