@@ -298,12 +298,19 @@ def as_user(tandem: Tandem, user: str, *command: str) -> str:
     return tandem.run(*code)[1]
 
 
+def connected_users(tandem: Tandem) -> set[str]:
+    listed = tandem.redis("CLIENT", "LIST")
+    return {part.removeprefix("user=") for part in listed.split() if part.startswith("user=")}
+
+
 def test_each_program_has_its_own_user_and_none_of_them_may_do_what_is_dangerous(start: Start) -> None:
     tandem = start().await_healthy()
     assert tandem.ended(tandem.hand_in(TEXT["text"]))["status"] == "done"
-    listed = tandem.redis("CLIENT", "LIST")
-    users = {part.partition("=")[2] for line in listed.splitlines() for part in line.split() if part[:5] == "user="}
-    assert users == {"web", "worker", "monitor", "operator"}
+    await_true(
+        lambda: connected_users(tandem) == {"web", "worker", "monitor", "operator"},
+        seconds=20,
+        what="a connection of each user",
+    )
     # Nothing was refused on the way.
     assert tandem.redis("ACL", "LOG").strip() in ("", "(empty array)")
 
