@@ -21,7 +21,7 @@ class LayoutLost(Exception):
 def keep_lines(text: str, translate: Callable[[str], str]) -> str:
     """Translate ``text`` so that its whitespace at the ends, its lines and its blank lines stay as they are.
 
-    ``translate`` gets the pieces joined by blank lines, in one call, because a call costs 0.1 s. When it
+    ``translate`` gets the pieces joined by blank lines, in one call, because ten programs hand each text on. When it
     loses a line break inside a wrapped sentence, a second call translates line by line. Raises LayoutLost
     when that fails too.
     """

@@ -102,12 +102,14 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"model: {error}")
     # All interfaces: only the container's network reaches it, unless its port is published.
-    server = ModelServer(settings, Apertium(), "0.0.0.0")  # noqa: S104
+    apertium = Apertium()
+    server = ModelServer(settings, apertium, "0.0.0.0")  # noqa: S104
     for number in (signal.SIGTERM, signal.SIGINT):
         # shutdown() waits for serve_forever(), which this very thread runs, so it needs another one.
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     log(f"listening on port {server.server_address[1]}")
     server.serve_forever(poll_interval=0.1)
+    apertium.close()
     log("stopped")
     # Running requests are aborted. Exiting without the interpreter's clean-up avoids that their threads, still
     # printing, turn the end into a crash.
