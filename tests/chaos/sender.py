@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from tests.chaos.plan import Message
-from tests.integration.tandem import Tandem
+from tests.integration.tandem import Tandem, http_request
 
 THREADS = 4
 TIMEOUT = 8.0
@@ -128,7 +128,7 @@ class Sender:
     def _request(self, number: int, method: str, path: str, **options: Any) -> httpx.Response | None:
         which = number % len(self._urls)
         try:
-            return httpx.request(method, self._urls[which] + path, timeout=TIMEOUT, trust_env=False, **options)
+            return http_request(method, self._urls[which] + path, timeout=TIMEOUT, **options)
         except NO_ANSWER:
             self._update_url(which)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
@@ -29,17 +30,30 @@ FOR_TESTS = {"RATE_LIMIT": "0", "WEB_WORKERS": "1"}
 COMMAND_SECONDS = 300
 START_SECONDS = 60
 NOTE_SECONDS = 60
+#: httpx would make one for each request, and read the certificates of all authorities (18 ms of processor time), which
+#: tests that ask again and again would spend most of their time on. No test speaks TLS.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def await_true(condition: Callable[[], T], *, seconds: float, what: str) -> T:
-    """Wait until the condition is true and return its value; fail with `what` after `seconds`."""
+    """Wait until the condition is true and return its value; fail with `what` after `seconds`.
+
+    A condition that is expensive (a command inside) is asked less often, so that asking does not slow down what it
+    waits for.
+    """
     deadline = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         if value := condition():
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}; last value: {value!r}")
-        time.sleep(0.05)
+        time.sleep(max(0.05, time.monotonic() - asked))
+
+
+def http_request(method: str, url: str, *, timeout: float = 10, **options: Any) -> httpx.Response:
+    """One HTTP request on a connection of its own, past any proxy of the machine."""
+    return httpx.request(method, url, timeout=timeout, trust_env=False, verify=NO_TLS, **options)
 
 
 def locked_down(container: DockerContainer, what: str, **options: Any) -> DockerContainer:
@@ -114,7 +128,7 @@ class Tandem:
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One HTTP request on a connection of its own."""
-        return httpx.request(method, self.url + path, timeout=10, trust_env=False, **options)
+        return http_request(method, self.url + path, **options)
 
     def run(self, *command: str) -> tuple[int, str]:
         """Exit code and output (both streams) of a command inside, run as the container's user."""

@@ -6,13 +6,12 @@ import json
 import os
 from typing import Any, cast
 
-import httpx
 from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
-from tests.integration.tandem import APP_IMAGE, START_SECONDS, Tandem, await_true, locked_down
+from tests.integration.tandem import APP_IMAGE, START_SECONDS, Tandem, await_true, http_request, locked_down
 
 # bin/test builds it under this name.
 MODEL_IMAGE = f"tandem-model:{os.environ.get('TANDEM_TEST_TAG', 'test')}"
@@ -86,7 +85,7 @@ class Model:
 
     def calls(self) -> dict[str, Any]:
         """How often it was asked, in all and for each text."""
-        answer = httpx.get(f"{self.url}/test/calls", timeout=10, trust_env=False)
+        answer = http_request("GET", f"{self.url}/test/calls")
         return cast("dict[str, Any]", json.loads(answer.text))
 
     def translate(self, text: str) -> str:
@@ -96,7 +95,7 @@ class Model:
             {"role": "user", "content": text},
         ]
         body = {"model": "apertium", "messages": messages, "stream": False}
-        answer = httpx.post(f"{self.url}/api/chat", json=body, timeout=60, trust_env=False)
+        answer = http_request("POST", f"{self.url}/api/chat", json=body, timeout=60)
         return str(answer.json()["message"]["content"])
 
     def logs(self) -> str:
