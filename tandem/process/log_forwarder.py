@@ -73,6 +73,7 @@ class LogForwarder(threading.Thread):
         self._stopped = threading.Event()
         self._positions = _load()
         self._tails: dict[str, Tail] = {}
+        self._listed_at = 0.0
 
     def run(self) -> None:
         """Read all files every POLL_INTERVAL, and again at once while there are more lines."""
@@ -101,11 +102,16 @@ class LogForwarder(threading.Thread):
         return copied
 
     def _all(self) -> Iterator[tuple[str, Tail]]:
-        for path in sorted(self._folder.glob("*.log")):
-            if path.name not in self._tails:
-                self._tails[path.name] = Tail(path, self._positions.get(path.name))
+        # Listed only when a file has come or gone, which changes the folder's time; one that has just changed is listed
+        # again, because a second file can come within the same tick of that clock.
+        if (changed_at := self._folder.stat().st_mtime) != self._listed_at:
+            self._listed_at = changed_at if time.time() - changed_at > 1 else 0.0
+            for path in self._folder.glob("*.log"):
+                if path.name not in self._tails:
+                    self._tails[path.name] = Tail(path, self._positions.get(path.name))
+            self._tails = dict(sorted(self._tails.items()))
         # Deleted files as well: a process keeps writing to one until it opens the file again.
-        yield from sorted(self._tails.items())
+        yield from self._tails.items()
 
 
 def _write(out: BinaryIO, line: bytes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,7 @@ class Tail:
         self._next = position
         self._file: BinaryIO | None = None
         self._rest = b""
+        self._inode = 0
         self._older: set[int] = set()
 
     @property
@@ -41,11 +43,11 @@ class Tail:
         """The position after the last complete line that was read."""
         if self._file is None:
             return self._next
-        return Position(os.fstat(self._file.fileno()).st_ino, self._file.tell() - len(self._rest))
+        return Position(self._inode, self._file.tell() - len(self._rest))
 
     def lines(self) -> Iterator[bytes]:
         """Yield the complete new lines without their line ends; a bounded number of them if there are many."""
-        if self._file is None and not self._open():
+        if self._unchanged() or (self._file is None and not self._open()):
             return
         self._rewind_if_truncated()
         # Checked before the block is read: if the file has been renamed by then, this block is its last one.
@@ -62,6 +64,16 @@ class Tail:
         """Skip the existing complete lines."""
         for _ in self.lines():
             pass
+
+    def _unchanged(self) -> bool:
+        """Return whether the file still has its name and has not grown or shrunk since it was read: nothing to do."""
+        if self._file is None:
+            return False
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return found.st_ino == self._inode and found.st_size == self._file.tell()
 
     def _read(self) -> Iterator[bytes]:
         assert self._file  # noqa: S101 (lines() has opened it)
@@ -95,6 +107,8 @@ class Tail:
         if os.fstat(self._file.fileno()).st_ino != position.inode:
             self._close()
             return False
+        self._inode = position.inode
+        self._older = set(takewhile(lambda inode: inode != position.inode, files))
         # A file that was truncated in place is read from its beginning.
         size = os.fstat(self._file.fileno()).st_size
         self._file.seek(position.offset if position.offset <= size else 0)
@@ -103,12 +117,11 @@ class Tail:
     def _successor(self) -> int | None:
         """Return the inode of the file that follows the open one; None while the open one is still written to."""
         assert self._file  # noqa: S101
-        own = os.fstat(self._file.fileno()).st_ino
         inodes = [inode for inode, _ in _generations(self.path)]
-        if own not in inodes:
+        if self._inode not in inodes:
             # Rotated away, or deleted: then its backups, which were read before it, are not successors.
             return next((inode for inode in inodes if inode not in self._older), None)
-        at = inodes.index(own)
+        at = inodes.index(self._inode)
         self._older = set(inodes[:at])
         return inodes[at + 1] if at + 1 < len(inodes) else None
 

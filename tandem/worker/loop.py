@@ -39,7 +39,7 @@ STALE_PREFETCH_SECONDS = 0.5
 # commands may reach Redis long after the worker has given up on it and checked.
 ORPHANS_INTERVAL = 10.0
 # The longest sleep of an idle worker; it matters only when a notification was lost (seconds).
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 2.0
 # How often storing an outcome is tried when it fails for another reason than Redis.
 MAX_ACK_FAILURES = 3
 # After an error of Redis: the shortest pause and the longest one (seconds).

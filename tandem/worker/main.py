@@ -31,8 +31,9 @@ from tandem.worker.restart_lease import RestartLease
 
 logger = logging.getLogger(__name__)
 
-# How often the limits are checked (seconds).
+# How often the limits are checked while messages run, and while none does (seconds).
 POLL_INTERVAL = 0.1
+IDLE_POLL_INTERVAL = 0.5
 # A worker stops claiming messages within this time, unless Redis does not answer (seconds).
 STOP_CLAIMING_SECONDS = 6.0
 # A message that cannot be acknowledged within this time is handled again (seconds).
@@ -183,7 +184,7 @@ def _register_queues(client: redis.Redis, queues: tuple[str, ...]) -> None:
 def _wait_for_reason(stop: Stop, policy: RecyclePolicy, broker: Broker, lease: RestartLease) -> str:
     """Wait until there is a reason to stop, and return it."""
     interactive = logs.process_name() == logs.INTERACTIVE
-    while not stop.wait(POLL_INTERVAL):
+    while not stop.wait(POLL_INTERVAL if broker.in_flight.running() else IDLE_POLL_INTERVAL):
         if any(message.stuck for message in broker.in_flight.running()):
             return "a stuck thread"
         if reached := policy.urgent():
