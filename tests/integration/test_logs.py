@@ -7,17 +7,20 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from testcontainers.core.network import Network
 
+from tests.integration.containers import running_until_left
 from tests.integration.tandem import Tandem, await_true
 from tests.paths import ROOT
 
 Start = Callable[..., Tandem]
 SCRIPT = ROOT / "bin" / "worker-logs.sh"
-LINES, MESSAGES = 1000, 100
+LINES, MESSAGES, CHATTER = 1000, 100, 40
 
 
 def docker_logs(tandem: Tandem) -> list[bytes]:
@@ -32,17 +35,16 @@ def worker_logs(*arguments: str, cwd: Path) -> tuple[int, str]:
 
 def test_a_hundred_thousand_lines_from_four_processes_come_once_each_while_files_rotate(start: Start) -> None:
     tandem = start(WORKERS="4", WORKER_MESSAGE_LIMIT="0").await_healthy()
-    for message in range(MESSAGES):
-        tandem.send("chatter", f"m{message:03}", LINES, 600)
+    tandem.send("chatter", "n", LINES, 600, times=MESSAGES)
     ended = re.compile(rb"completed in")
 
     def all_ended() -> bool:
         return sum(len(ended.findall(line)) for line in docker_logs(tandem)) == MESSAGES
 
     await_true(all_ended, seconds=180, what="all messages in docker logs")
-    expected = {f"m{message:03}-{line:06}".encode() for message in range(MESSAGES) for line in range(LINES)}
+    expected = {f"{message}-{line:06}".encode() for message in range(MESSAGES) for line in range(LINES)}
     stamp = rb"\d{4}-\d\d-\d\dT[\d:.]+Z"
-    whole = re.compile(stamp + rb" INFO    (worker_0\d) testapp\.actors: (m\d{3}-\d{6}) x{600} \[[^]]+\]")
+    whole = re.compile(stamp + rb" INFO    (worker_0\d) testapp\.actors: (\d+-\d{6}) x{600} \[[^]]+\]")
 
     copied = [line for line in docker_logs(tandem) if b"xxxx" in line]
     matches = [re.fullmatch(rb"(worker_0\d)  \| " + whole.pattern, line) for line in copied]
@@ -82,17 +84,17 @@ def test_docker_logs_of_a_second_start_do_not_repeat_the_first(start: Start) -> 
     assert len(starts) == 2
 
 
-@pytest.fixture
-def chatty(start: Start) -> Tandem:
-    tandem = start().await_healthy()
-    for worker in range(40):
-        tandem.send("chatter", f"tag{worker}", 5, 1)
+def all_completed(tandem: Tandem) -> bool:
+    return (tandem.worker_log() + tandem.worker_log(1)).count("completed in") == CHATTER
 
-    def handled() -> int:
-        return (tandem.worker_log() + tandem.worker_log(1)).count("completed in")
 
-    await_true(lambda: handled() == 40, seconds=30, what="the end of the chatter")
-    return tandem
+@pytest.fixture(scope="module")
+def chatty(network: Network) -> Iterator[Tandem]:
+    """A container whose two workers have logged more than 200 lines, for tests that only add lines."""
+    for tandem in running_until_left(Tandem(network, {})):
+        tandem.send("chatter", "n", 5, 1, times=CHATTER)
+        await_true(partial(all_completed, tandem), seconds=30, what="the end of the chatter")
+        yield tandem
 
 
 def test_the_script_shows_the_last_fifty_lines_of_all_workers_from_any_folder(chatty: Tandem, tmp_path: Path) -> None:
