@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
     from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
     from tandem.broker.outbox import ENQUEUE, OutboxMessage
-    from tandem.config import base as fields
+    from tandem.config import settings_base as fields
     from tandem.config import values
-    from tandem.config.base import SettingsBase
     from tandem.config.destinations import Destinations
     from tandem.config.settings import Settings
+    from tandem.config.settings_base import SettingsBase
     from tandem.health.checks import Check, Fail, Warn
     from tandem.runtime import get_broker
     from tandem.worker import job
@@ -74,7 +74,7 @@ _NAMES_OF_MODULES = {
     "tandem.broker.errors": ("ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
     "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
     "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),
-    "tandem.config.base": ("SettingsBase",),
+    "tandem.config.settings_base": ("SettingsBase",),
     "tandem.config.destinations": ("Destinations",),
     "tandem.config.settings": ("Settings",),
     "tandem.health.checks": ("Check", "Fail", "Warn"),
@@ -83,7 +83,7 @@ _NAMES_OF_MODULES = {
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF_MODULES.items() for name in names}
 _MODULES = {
-    "fields": "tandem.config.base",
+    "fields": "tandem.config.settings_base",
     "job": "tandem.worker.job",
     "openapi": "tandem.openapi",
     "safe_http": "tandem.safe_http",

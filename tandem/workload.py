@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tandem.config.base import SettingsBase
 from tandem.config.settings import Settings
+from tandem.config.settings_base import SettingsBase
 from tandem.health.checks import Check
 
 if TYPE_CHECKING:  # a worker needs neither, and both use memory

@@ -44,7 +44,7 @@ def without(script: Any, parts: dict[str, str]) -> Any:
     text = str(script.script)
     for part, instead in parts.items():
         if part not in text:
-            raise SystemExit("ack.lua or fetch.lua has changed: adapt what benchmarks/inside/noop.py leaves out")
+            raise SystemExit("ack.lua or claim_batch.lua has changed: adapt what benchmarks/inside/noop.py leaves out")
         text = text.replace(part, instead)
     return client.register_script(text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from tandem.config.base import SettingsError
+from tandem.config.settings_base import SettingsError
 
 if TYPE_CHECKING:
     from fakeredis import FakeServer

@@ -17,7 +17,7 @@ For all queues:
 
 tandem:heartbeats                   sorted set: workers by the time (ms) of their last heartbeat
 tandem:queues                       set of the queues that messages were ever sent to or consumed from
-tandem:paused                       set of the queues from which no worker fetches
+tandem:paused                       set of the queues from which no worker claims messages
 tandem:workers                      hash: worker -> JSON of its state (see heartbeat.py)
 tandem:stop                         id of the last request that all workers stop
 tandem:alone:<worker>               queue, tab, id of the quarantined message of this worker's isolated run (see
@@ -25,7 +25,7 @@ tandem:alone:<worker>               queue, tab, id of the quarantined message of
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th time bucket of this
                                     many seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
-tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_state.py)
+tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_manager.py)
 
 Every id belongs to one message, and is in exactly one of ready, delayed, a worker's claimed set and dead letters.
 """

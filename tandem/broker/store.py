@@ -63,11 +63,11 @@ class MessageStore:
         self._redis = client
         self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
         self._enqueue_once = self._script("enqueue_once")
-        self._fetch = self._script("fetch")
+        self._claim_batch = self._script("claim_batch")
         self._ack = self._script("ack")
         self._requeue = self._script("requeue")
         self._isolate = self._script("isolate")
-        self._claim = self._script("claim")
+        self._claim_by_id = self._script("claim_by_id")
         self._heartbeat = self._script("heartbeat")
         self._deregister = self._script("deregister")
 
@@ -102,7 +102,7 @@ class MessageStore:
             raise QuotaExceeded(answer[1])
         return answer[1].decode() if answer[0] == b"known" else None
 
-    def fetch(
+    def claim_batch(
         self, queues: Sequence[str], count: int, max_concurrency: Mapping[str, int] = MappingProxyType({})
     ) -> tuple[list[Delivery], float | None]:
         """Claim at most `count` messages, those of the first queue first.
@@ -115,7 +115,7 @@ class MessageStore:
         for queue in queues:
             names += self._keys(queue)
         limits = [part for queue in queues for part in (queue, max_concurrency.get(queue, 0))]
-        answer = cast("list[Any]", self._fetch(names, [self.worker, min(count, MAX_BATCH), *limits]))
+        answer = cast("list[Any]", self._claim_batch(names, [self.worker, min(count, MAX_BATCH), *limits]))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         claimed = [
             Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3])
@@ -199,9 +199,9 @@ class MessageStore:
         """Note that several messages may run on this worker again."""
         self._redis.delete(keys.isolated(self.worker))
 
-    def claim(self, queue: str, id_: str) -> Delivery | None:
+    def claim_by_id(self, queue: str, id_: str) -> Delivery | None:
         """Claim one message, whether ready or delayed."""
-        answer = cast("list[Any]", self._claim([keys.HEARTBEATS, *self._keys(queue)], [self.worker, raw(id_)]))
+        answer = cast("list[Any]", self._claim_by_id([keys.HEARTBEATS, *self._keys(queue)], [self.worker, raw(id_)]))
         return Delivery(queue, id_, answer[0], answer[1]) if answer else None
 
     def now(self) -> int:

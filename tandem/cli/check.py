@@ -6,11 +6,11 @@ import click
 
 from tandem import registry, runtime
 from tandem.cli.commands import COMMANDS
-from tandem.config.base import SettingsError
 from tandem.config.settings import Settings
+from tandem.config.settings_base import SettingsError
 from tandem.config.values import MIB, show_size
 from tandem.process.resource_usage import resident_memory
-from tandem.registry import claims
+from tandem.registry import conflicts
 from tandem.workload import Workload
 
 
@@ -65,7 +65,7 @@ def require_runnable(effective: Settings) -> None:
 
 
 def _refuse_duplicate_commands(workloads: tuple[Workload, ...]) -> None:
-    own = [(claims.PLATFORM, name) for name in COMMANDS]
+    own = [(conflicts.PLATFORM, name) for name in COMMANDS]
     theirs = [(workload.name, str(command.name)) for workload in workloads for command in workload.commands()]
-    if lines := list(claims.both("have the command", [*own, *theirs])):
+    if lines := list(conflicts.duplicates("have the command", [*own, *theirs])):
         raise registry.LoadError(lines)

@@ -8,7 +8,7 @@ import shlex
 import click
 
 from tandem.config import example, settings
-from tandem.config.base import SettingsError
+from tandem.config.settings_base import SettingsError
 from tandem.process import folders, start_check
 
 

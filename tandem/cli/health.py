@@ -9,7 +9,7 @@ import click
 
 from tandem import registry
 from tandem.config import settings
-from tandem.config.base import SettingsError
+from tandem.config.settings_base import SettingsError
 from tandem.health import checks
 from tandem.health.checks import Check, failing
 from tandem.health.container import container_checks

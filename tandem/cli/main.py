@@ -13,7 +13,7 @@ import click
 
 from tandem.cli.commands import COMMANDS, NEED_WORKLOADS
 from tandem.config import settings
-from tandem.config.base import SettingsError
+from tandem.config.settings_base import SettingsError
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from tandem.config.base import SettingsBase, masked
+from tandem.config.settings_base import SettingsBase, masked
 
 WIDTH = 118
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import RedisDsn, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 
 from tandem.config import sentinel, values
-from tandem.config.base import (
+from tandem.config.environment import EMBEDDED_REDIS_URL
+from tandem.config.settings_base import (
     SettingsBase,
     decimal,
     duration,
@@ -22,7 +23,6 @@ from tandem.config.base import (
     size,
     text,
 )
-from tandem.config.environment import EMBEDDED_REDIS_URL
 
 PROGRAMS = ("redis", "web", "worker", "monitor", "eventlistener")
 

@@ -15,8 +15,8 @@ from tandem.broker import connection
 from tandem.broker.connection import connect_to
 from tandem.config import environment
 from tandem.monitor.alert_entries import FileStore, RedisStore, Store
+from tandem.monitor.alert_manager import AlertManager, Notify
 from tandem.monitor.alert_rules import SHARED, Thresholds, evaluate
-from tandem.monitor.alert_state import AlertState, Notify
 from tandem.monitor.collector import Collector
 from tandem.process import webhook
 from tandem.support.periodic import Periodic
@@ -32,12 +32,12 @@ class AlertLoop:
         self._thresholds = thresholds
         self._collector = Collector(client)
 
-        def alert_state(store: Store, now: Callable[[], float], *, shared: bool) -> AlertState:
+        def alert_manager(store: Store, now: Callable[[], float], *, shared: bool) -> AlertManager:
             host = socket.gethostname()
-            return AlertState(store, host=host, interval=interval, notify=notify, shared=shared, now=now)
+            return AlertManager(store, host=host, interval=interval, notify=notify, shared=shared, now=now)
 
-        self._own = alert_state(FileStore(), time.time, shared=False)
-        self._shared = alert_state(RedisStore(client), partial(connection.clock, client), shared=True)
+        self._own = alert_manager(FileStore(), time.time, shared=False)
+        self._shared = alert_manager(RedisStore(client), partial(connection.clock, client), shared=True)
 
     @classmethod
     def from_environment(cls) -> AlertLoop:

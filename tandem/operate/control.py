@@ -42,12 +42,12 @@ def known_queues(client: redis.Redis, declared: set[str]) -> set[str]:
 
 
 def paused(client: redis.Redis) -> set[str]:
-    """Return the paused queues, from which no worker fetches."""
+    """Return the paused queues, from which no worker claims messages."""
     return _texts(client.smembers(keys.PAUSED))
 
 
 def pause(client: redis.Redis, queue: str) -> bool:
-    """Pause the queue: no worker fetches from it; return False if it was already paused."""
+    """Pause the queue: no worker claims a message from it; return False if it was already paused."""
     return bool(client.sadd(keys.PAUSED, queue))
 
 

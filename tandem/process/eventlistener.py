@@ -18,8 +18,8 @@ from typing import TextIO
 
 from tandem import logs
 from tandem.process import exit_code, restarts
+from tandem.process.alert_sender import AlertSender
 from tandem.process.log_forwarder import LogForwarder, as_json, prefixed
-from tandem.process.notify import AlertSender
 
 logger = logging.getLogger("tandem.process.eventlistener")
 

@@ -11,10 +11,10 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from tandem import runtime
-from tandem.config.base import SettingsError
 from tandem.config.environment import application
 from tandem.config.settings import Settings
-from tandem.registry import actors, claims, places
+from tandem.config.settings_base import SettingsError
+from tandem.registry import actors, conflicts, places
 from tandem.registry.errors import LoadError
 from tandem.workload import Workload
 
@@ -35,11 +35,11 @@ def load(config: Settings) -> tuple[Workload, ...]:
     """
     runtime.configure(config)
     loaded = tuple(_workloads())
-    if lines := list(claims.conflicts(loaded)):
+    if lines := list(conflicts.names_and_settings(loaded)):
         raise LoadError(lines)
     if lines := list(_invalid_settings(loaded, config)):
         raise SettingsError(lines)
-    if lines := list(claims.duplicate_limits(loaded, config)):
+    if lines := list(conflicts.duplicate_limits(loaded, config)):
         raise LoadError(lines)
     return loaded
 
@@ -110,7 +110,7 @@ def _import_failure(error: Exception) -> str:
 def _hint(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f": install the package of {error.name} in the image, or correct the import"
-    if twin := claims.twin_of_actor(str(error)):
+    if twin := conflicts.twin_of_actor(str(error)):
         return f" The other one is at {twin}: rename one of them"
     unknown = [f"{name}: {instead}" for name, instead in _INSTEAD.items() if name in str(error)]
     return f" Use instead of {'; '.join(unknown)}" if "options are undefined" in str(error) and unknown else ""

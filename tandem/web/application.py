@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tandem import logs, registry
 from tandem.config import settings
-from tandem.registry import claims
+from tandem.registry import conflicts
 from tandem.web import body_limit, csrf, headers, health, openapi, problems, rate_limit, static
 from tandem.web.auth import Authentication
 from tandem.web.body_limit import MAX_BODY
@@ -34,13 +34,13 @@ def create_app(config: settings.Settings | None = None) -> Flask:
 
 def _register_routes(app: Flask, config: settings.Settings, workloads: Iterable[Workload]) -> None:
     """Add the routes of all workloads. Raises LoadError if two of them have the same route."""
-    claimed = [(claims.PLATFORM, route) for route in _routes(app)]
+    claimed = [(conflicts.PLATFORM, route) for route in _routes(app)]
     for workload in workloads:
         if workload.blueprint:
             before = _routes(app)
             app.register_blueprint(workload.blueprint(config))
             claimed += [(workload.name, route) for route in _routes(app)[len(before) :]]
-    if lines := list(claims.both("have the route", claimed)):
+    if lines := list(conflicts.duplicates("have the route", claimed)):
         raise registry.LoadError(lines)
 
 

@@ -147,7 +147,7 @@ class Worker:
             except redis.RedisError as error:
                 # Its answer may have been lost: then this worker has claimed messages without knowing it.
                 check_orphans_at = 0.0
-                logger.warning("fetching from Redis failed, retrying in %.2f s: %s", backoff.pause, error)
+                logger.warning("claiming messages failed, retrying in %.2f s: %s", backoff.pause, error)
                 backoff.wait(self._broker.draining)
             except Exception:
                 logger.exception("claiming messages failed, retrying in %.1f s", BACKOFF[1])
@@ -157,7 +157,7 @@ class Worker:
     def _claim_some(self) -> None:
         granted = self._quota.reserve(max(0, self._free_slots()))
         if granted:
-            deliveries, due_in = self._fetch(granted)
+            deliveries, due_in = self._claim_batch(granted)
             for delivery in deliveries:
                 self._accept(delivery)
             if len(deliveries) >= min(granted, MAX_BATCH):
@@ -170,10 +170,10 @@ class Worker:
             self._notifier.wait(STALE_PREFETCH_SECONDS)
         self._requeue_stale()
 
-    def _fetch(self, granted: int) -> tuple[list[Delivery], float | None]:
+    def _claim_batch(self, granted: int) -> tuple[list[Delivery], float | None]:
         deliveries: list[Delivery] = []
         try:
-            deliveries, due_in = self._store.fetch(self._queues, granted, self._max_concurrency)
+            deliveries, due_in = self._store.claim_batch(self._queues, granted, self._max_concurrency)
         finally:
             self._quota.release(granted - len(deliveries))
         if not self._strict_priority:

@@ -27,7 +27,7 @@ class InlineWorker:
             self._booted = os.getpid()
             self._broker.emit_after("process_boot")
         store = self._broker.store
-        while delivery := store.claim(queue, id_):
+        while delivery := store.claim_by_id(queue, id_):
             outcome = Executor(self._broker).run(delivery)
             store.ack(queue, [outcome])
             if outcome.result == "retried":

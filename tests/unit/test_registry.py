@@ -31,7 +31,7 @@ import sys
 sys.path.insert(0, {str(tmp_path)!r})
 from tandem import registry
 from tandem.config import settings
-from tandem.config.base import SettingsError
+from tandem.config.settings_base import SettingsError
 try:
     registry.load_and_verify(settings.current())
 except (registry.LoadError, SettingsError) as error:
@@ -135,7 +135,7 @@ def test_an_application_that_is_none_is_refused_in_one_line(tmp_path: Path, modu
 
 
 SETTING = """
-from tandem.config.base import SettingsBase, number
+from tandem.config.settings_base import SettingsBase, number
 class Mine(SettingsBase):
     {name}: int = number(1, 0, 5, "")
 """

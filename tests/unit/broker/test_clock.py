@@ -69,7 +69,7 @@ def told(redis_: FakeRedis) -> Iterator[Broker]:
 
 
 def run(broker: Broker) -> Any:
-    delivery, _due = broker.store.fetch(["default"], 1)
+    delivery, _due = broker.store.claim_batch(["default"], 1)
     return Executor(broker).run(delivery[0])
 
 

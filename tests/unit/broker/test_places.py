@@ -115,7 +115,7 @@ class Queue(RuleBasedStateMachine):
             if queue not in self.paused:
                 delivery = self.expected[queue].take(worker, count - len(expected), self.clock.milliseconds)
                 expected += [(queue, id_, self.expected[queue].deliveries[id_]) for id_ in delivery]
-        seen, due_in = self.workers[worker].fetch(order, count)
+        seen, due_in = self.workers[worker].claim_batch(order, count)
         assert [(delivery.queue, delivery.id, delivery.delivery_count) for delivery in seen] == expected
         if len(expected) < count:
             times = [when for queue in set(QUEUES) - self.paused for when in self.expected[queue].delayed.values()]

@@ -42,7 +42,7 @@ def put(worker: MessageStore, *names: str, queue: str = "default", delay: int | 
 
 
 def fetch(worker: MessageStore, count: int = 10, queues: tuple[str, ...] = ("default",)) -> list[Delivery]:
-    return worker.fetch(queues, count)[0]
+    return worker.claim_batch(queues, count)[0]
 
 
 def bells(client: FakeRedis) -> int:
@@ -126,10 +126,10 @@ def test_one_message_can_be_taken_wherever_it_waits(redis_: FakeRedis, one: Mess
     put(one, "later", delay=5000)
     fetch(other, 1)
 
-    assert one.claim("default", "b") == Delivery("default", "b", 1, b"b")
-    assert one.claim("default", "later") == Delivery("default", "later", 1, b"later")
-    assert one.claim("default", "a") is None
-    assert one.claim("default", "unknown") is None
+    assert one.claim_by_id("default", "b") == Delivery("default", "b", 1, b"b")
+    assert one.claim_by_id("default", "later") == Delivery("default", "later", 1, b"later")
+    assert one.claim_by_id("default", "a") is None
+    assert one.claim_by_id("default", "unknown") is None
     assert places(redis_) == {"a": SECOND, "b": FIRST, "later": FIRST}
 
 
@@ -148,7 +148,7 @@ def test_what_a_worker_has_is_in_the_order_in_which_it_took_it(one: MessageStore
     put(one, "0")
     for _ in range(2):
         fetch(one, 2)
-    one.claim("default", "0")
+    one.claim_by_id("default", "0")
     assert ids(one.claimed("default")) == ["d", "c", "b", "a", "0"]
 
 
@@ -291,20 +291,20 @@ def test_a_paused_queue_is_passed_over_and_the_rest_goes_on(redis_: FakeRedis, o
     put(one, "b")
     redis_.sadd(keys.PAUSED, "paused")
 
-    assert one.fetch(("paused", "default"), 10) == ([Delivery("default", "b", 1, b"b")], None)
+    assert one.claim_batch(("paused", "default"), 10) == ([Delivery("default", "b", 1, b"b")], None)
 
     redis_.srem(keys.PAUSED, "paused")
     assert ids(fetch(one, queues=("paused", "default"))) == ["a"]
 
 
 def test_the_due_time_of_the_next_message_is_returned(one: MessageStore, clock: Clock) -> None:
-    assert one.fetch(("default", "second"), 10) == ([], None)
+    assert one.claim_batch(("default", "second"), 10) == ([], None)
     put(one, "a", delay=3000)
     put(one, "b", delay=2500, queue="second")
     put(one, "c", delay=9000, queue="second")
-    assert one.fetch(("default", "second"), 10) == ([], 2.5)
+    assert one.claim_batch(("default", "second"), 10) == ([], 2.5)
     clock.forward(2)
-    assert one.fetch(("default",), 10) == ([], 1.0)
+    assert one.claim_batch(("default",), 10) == ([], 1.0)
 
 
 def test_requeued_messages_are_at_the_head_in_their_order(redis_: FakeRedis, one: MessageStore) -> None:
@@ -416,7 +416,7 @@ def test_a_delayed_message_waits_and_knows_for_when(redis_: FakeRedis, clock: Cl
     sent = broker.enqueue(message(), delay=1500)
     assert sent.options["eta"] == clock.milliseconds + 1500
     assert places(redis_) == {"a": "delayed"}
-    assert broker.store.fetch(("default",), 1) == ([], 1.5)
+    assert broker.store.claim_batch(("default",), 1) == ([], 1.5)
 
 
 @pytest.mark.parametrize("delay", [-1, MAX_DELAY_MS + 1])
@@ -485,6 +485,6 @@ def test_every_command_says_when_redis_is_away(one: MessageStore) -> None:
     away.connected = False
     worker = MessageStore(FakeRedis(server=away), worker=FIRST)
     with pytest.raises(redis.ConnectionError):
-        worker.fetch(("default",), 1)
+        worker.claim_batch(("default",), 1)
     with pytest.raises(redis.ConnectionError):
         worker.ack("default", [outcome(Delivery("default", "a", 1, b"a"), "completed")])

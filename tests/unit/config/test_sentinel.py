@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tandem.config import sentinel
-from tandem.config.base import SettingsError
 from tandem.config.sentinel import Address
 from tandem.config.settings import Settings
+from tandem.config.settings_base import SettingsError
 
 
 @pytest.mark.parametrize(

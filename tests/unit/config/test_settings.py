@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from tandem.config import example
-from tandem.config.base import SettingsBase, SettingsError, is_secret, masked, number, text
 from tandem.config.settings import OTHER_GROUPS_SECONDS, Settings
+from tandem.config.settings_base import SettingsBase, SettingsError, is_secret, masked, number, text
 from tandem.config.values import parse_size, show_size
 from tests.paths import ROOT
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tandem.monitor.main import CHECKS, HangDetector
-from tandem.process import eventlistener, exit_code, log_forwarder, notify, restarts
+from tandem.process import alert_sender, eventlistener, exit_code, log_forwarder, restarts
 from tandem.process.eventlistener import Listener
 from tandem.process.log_forwarder import LogForwarder, as_json, prefixed, process_of
 from tandem.worker import heartbeat_file
 
 
-class AlertSender(notify.AlertSender):
+class AlertSender(alert_sender.AlertSender):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[str] = []

@@ -28,7 +28,7 @@ def run(broker: Broker, act: Callable[..., Any] | None = None, **options: Any) -
     if act:
         dramatiq.actor(broker=broker, actor_name="work", **options)(act)
     send(broker, "a")
-    ((delivery,), _) = broker.store.fetch(("default",), 1)
+    ((delivery,), _) = broker.store.claim_batch(("default",), 1)
     return Executor(broker).run(delivery)
 
 
@@ -93,7 +93,7 @@ def test_waiting_and_running_times_are_recorded(
     dramatiq.actor(broker=broker, actor_name="work")(act)
     send(broker, "a")
     clock.forward(2)
-    ((delivery,), _) = broker.store.fetch(("default",), 1)
+    ((delivery,), _) = broker.store.claim_batch(("default",), 1)
     ended = Executor(broker).run(delivery)
     assert (round(ended.waited, 3), ended.ran) == (2, 3)
 
@@ -103,7 +103,7 @@ def test_a_delayed_message_waits_from_when_it_is_due(redis_: FakeRedis, clock: C
     dramatiq.actor(broker=broker, actor_name="work")(lambda: None)
     broker.enqueue(broker.get_actor("work").message(), delay=60_000)
     clock.forward(61)
-    ((delivery,), _) = broker.store.fetch(("default",), 1)
+    ((delivery,), _) = broker.store.claim_batch(("default",), 1)
     assert round(Executor(broker).run(delivery).waited, 3) == 1
 
 

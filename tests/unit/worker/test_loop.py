@@ -122,8 +122,8 @@ def failing(times: int, call: Callable[..., Any], *, carried_out: bool = False) 
 
 def test_a_worker_fetches_once_for_each_single_message(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = harness.broker()
-    fetch, asked = broker.store.fetch, []
-    monkeypatch.setattr(broker.store, "fetch", lambda *args: (asked.append(args), fetch(*args))[1])  # type: ignore[func-returns-value]
+    fetch, asked = broker.store.claim_batch, []
+    monkeypatch.setattr(broker.store, "claim_batch", lambda *args: (asked.append(args), fetch(*args))[1])  # type: ignore[func-returns-value]
     harness.hold("a", "b")
     send(broker, "a")
     harness.work(broker, threads=4)
@@ -218,13 +218,13 @@ def test_an_idle_worker_wakes_by_a_notification_and_does_not_poll(
 ) -> None:
     broker = harness.broker()
     asked: list[int] = []
-    fetch = broker.store.fetch
+    fetch = broker.store.claim_batch
 
     def note(queues: Any, count: int, max_concurrency: Any) -> Any:
         asked.append(count)
         return fetch(queues, count, max_concurrency)
 
-    monkeypatch.setattr(broker.store, "fetch", note)
+    monkeypatch.setattr(broker.store, "claim_batch", note)
     idle = harness.work(broker)
     for number in range(1, 6):
         eventually(idle._notifier._listening.is_set)
@@ -287,8 +287,8 @@ def test_a_lost_answer_uses_no_quota_and_its_messages_are_requeued(
     caplog.set_level(logging.INFO, "tandem.worker.loop")
     broker = harness.broker()
     send(broker, "a", "b", "c", "d")
-    fetch = failing(2, failing(1, broker.store.fetch, carried_out=True))
-    monkeypatch.setattr(broker.store, "fetch", fetch)
+    fetch = failing(2, failing(1, broker.store.claim_batch, carried_out=True))
+    monkeypatch.setattr(broker.store, "claim_batch", fetch)
 
     harness.work(broker, threads=1, quota=Quota(3))
 
@@ -306,7 +306,7 @@ def test_orphaned_messages_are_requeued(redis_: FakeRedis, harness: Harness, mon
     broker.enqueue(dramatiq.Message("default", "work", ("late",), {}, {}, message_id="late"), delay=60_000)
 
     # As a command does that comes to Redis when the worker has long given it up.
-    assert broker.store.claim("default", "late")
+    assert broker.store.claim_by_id("default", "late")
 
     eventually(harness.has_done(1))
     eventually(lambda: places(redis_) == {})
@@ -316,7 +316,7 @@ def test_a_bug_while_taking_does_not_end_the_worker(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker = harness.broker()
-    fetch = broker.store.fetch
+    fetch = broker.store.claim_batch
     bugs = iter([KeyError("a bug")])
 
     def break_down(*arguments: Any) -> Any:
@@ -324,7 +324,7 @@ def test_a_bug_while_taking_does_not_end_the_worker(
             raise bug
         return fetch(*arguments)
 
-    monkeypatch.setattr(broker.store, "fetch", break_down)
+    monkeypatch.setattr(broker.store, "claim_batch", break_down)
     harness.work(broker)
     send(broker, "a")
     eventually(lambda: harness.done == ["a"])
@@ -360,7 +360,7 @@ def test_a_delivery_that_comes_while_the_one_before_is_stored_is_stored_as_well(
         if not next(first, False):
             return ack(queue, outcomes)
         broker.store.requeue("default", ["a"], untouched=False)
-        ((again,), _) = broker.store.fetch(("default",), 1)
+        ((again,), _) = broker.store.claim_batch(("default",), 1)
         lost = ack(queue, outcomes)
         one._accept(again)
         return lost
@@ -381,7 +381,7 @@ def test_a_message_that_another_worker_has_is_not_acknowledged_here(
     harness.work(broker, threads=1)
     eventually(lambda: harness.begun == ["a"])
     broker.store.requeue("default", ["a"], untouched=False)
-    other.store.fetch(("default",), 1)
+    other.store.claim_batch(("default",), 1)
 
     harness.let_go()
 
@@ -497,7 +497,7 @@ def test_a_draining_worker_requeues_unstarted_messages_in_order(redis_: FakeRedi
     eventually(lambda: one.wait_until_idle(0.1))
     assert harness.done == ["a"]
     assert waiting(redis_) == ["b", "c", "d", "e"]
-    ((again,), _) = broker.store.fetch(("default",), 1)
+    ((again,), _) = broker.store.claim_batch(("default",), 1)
     assert again == Delivery("default", "b", 1, again.payload)  # its first delivery did not count
 
 
@@ -581,7 +581,7 @@ def test_freshly_claimed_messages_are_not_requeued(redis_: FakeRedis, harness: H
     broker = harness.broker()
     send(broker, "a")
     one = Worker(broker, queues=("default",), threads=1)  # its threads have not woken yet
-    one._accept(broker.store.fetch(("default",), 1)[0][0])
+    one._accept(broker.store.claim_batch(("default",), 1)[0][0])
     one._requeue_stale()
     assert places(redis_) == {"a": FIRST}
 
@@ -607,7 +607,7 @@ def test_a_worker_without_quota_takes_no_notification_from_others(harness: Harne
 
 def quarantined(broker: Broker, *names: str) -> list[Delivery]:
     send(broker, *names)
-    return broker.store.fetch(("default",), len(names))[0]
+    return broker.store.claim_batch(("default",), len(names))[0]
 
 
 def test_quarantined_messages_run_one_by_one_before_any_other(redis_: FakeRedis, harness: Harness) -> None:
@@ -641,7 +641,7 @@ def test_a_missing_quarantined_message_counts_as_ended(harness: Harness) -> None
     broker = harness.broker()
     found = quarantined(broker, "a", "b")
     broker.store.requeue("default", ["a"])
-    broker.store.claim("default", "a")
+    broker.store.claim_by_id("default", "a")
     broker.store.requeue("default", ["a"])
     harness.work(broker, threads=1, quarantined=found, quota=Quota(0))
     # The process stops when as many messages have ended as were quarantined.

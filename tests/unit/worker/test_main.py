@@ -17,7 +17,7 @@ def test_a_full_redis_does_not_keep_a_worker_away(redis_: FakeRedis, monkeypatch
     broker = broker_on(redis_)
     send(broker, "a")
     broker.declare_queue("default")
-    broker.store.fetch(("default",), 1)
+    broker.store.claim_batch(("default",), 1)
 
     def refuse(*_arguments: Any) -> None:
         raise redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")

@@ -19,7 +19,7 @@ def pair(client: FakeRedis) -> tuple[MessageStore, MessageStore]:
 
 
 def fetch(worker: MessageStore, count: int = 10, queues: tuple[str, ...] = ("default",)) -> list[str]:
-    return ids(worker.fetch(queues, count, TWO)[0])
+    return ids(worker.claim_batch(queues, count, TWO)[0])
 
 
 def test_all_workers_together_take_no_more_than_the_bound(redis_: FakeRedis) -> None:
@@ -32,7 +32,7 @@ def test_all_workers_together_take_no_more_than_the_bound(redis_: FakeRedis) -> 
 
 def test_an_ended_message_frees_its_slot_and_wakes_an_idle_worker(redis_: FakeRedis) -> None:
     one, other = pair(redis_)
-    (first, _), _ = one.fetch(("default",), 2, TWO)
+    (first, _), _ = one.claim_batch(("default",), 2, TWO)
     redis_.delete(keys.notify("default"))
 
     one.ack("default", [outcome(first, "retried")])

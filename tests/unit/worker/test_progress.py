@@ -21,7 +21,7 @@ def deliver(broker: Broker, clock: Clock, *, times: int = 50) -> list[str]:
     """How each delivery of the only message ended, until there is nothing left of it or it came `times` times."""
     results: list[str] = []
     for _ in range(times):
-        delivery, _due = broker.store.fetch(("default",), 1)
+        delivery, _due = broker.store.claim_batch(("default",), 1)
         if not delivery:
             break
         outcome = Executor(broker).run(delivery[0])

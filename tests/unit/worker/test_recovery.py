@@ -49,7 +49,7 @@ class Worker:
 
     def take_and_die(self, count: int = 100, name: str = FIRST) -> list[Delivery]:
         """Claim `count` messages and die with them; return the messages that its successor quarantines."""
-        self.begin(name).store.fetch(("default",), count)
+        self.begin(name).store.claim_batch(("default",), count)
         return recover(self.begin(name))
 
     def die_with(self, quarantined_message: Delivery) -> list[Delivery]:
@@ -60,8 +60,8 @@ class Worker:
 
 def test_a_successor_requeues_the_messages_of_its_predecessor_only(redis_: FakeRedis, worker: Worker) -> None:
     send(worker.begin(), "a", "b", "c", "d", "e")
-    worker.begin().store.fetch(("default",), 3)
-    worker.begin(SECOND).store.fetch(("default",), 1)
+    worker.begin().store.claim_batch(("default",), 3)
+    worker.begin(SECOND).store.claim_batch(("default",), 1)
 
     assert recover(worker.begin()) == []
 
@@ -72,7 +72,7 @@ def test_a_successor_requeues_the_messages_of_its_predecessor_only(redis_: FakeR
 def test_a_death_counts_as_a_delivery(worker: Worker) -> None:
     send(worker.begin(), "a")
     worker.take_and_die()
-    ((delivery,), _) = worker.begin().store.fetch(("default",), 1)
+    ((delivery,), _) = worker.begin().store.claim_batch(("default",), 1)
     assert delivery.delivery_count == 2
 
 
@@ -126,10 +126,10 @@ def test_many_deaths_in_shared_runs_prove_nothing(redis_: FakeRedis, worker: Wor
     send(worker.begin(), "a", "b")
     for _ in range(5):
         broker = worker.begin()
-        delivery = broker.store.fetch(("default",), 2)[0]
+        delivery = broker.store.claim_batch(("default",), 2)[0]
         assert ids(delivery) == ["a", "b"]
         broker.store.requeue("default", ["a", "b"], untouched=False)
-    worker.begin().store.fetch(("default",), 2)
+    worker.begin().store.claim_batch(("default",), 2)
 
     assert ids(recover(worker.begin())) == ["a", "b"]
     assert set(places(redis_).values()) == {FIRST}
@@ -203,7 +203,7 @@ def test_messages_of_all_declared_queues_are_requeued(redis_: FakeRedis, worker:
     dramatiq.actor(broker=broker, queue_name="second", actor_name="other")(lambda: None)
     send(broker, "a", queue="second")
     send(broker, "b")
-    broker.store.fetch(("default", "second"), 5)
+    broker.store.claim_batch(("default", "second"), 5)
     recover(broker)
     assert places(redis_) == {"a": "ready", "b": "ready"}
 
@@ -216,7 +216,7 @@ GONE = "gone:worker_00"
 
 def test_messages_of_a_lost_worker_are_requeued_by_any_other(redis_: FakeRedis, worker: Worker) -> None:
     send(worker.begin(), "a", "b", "c")
-    worker.begin(GONE).store.fetch(("default",), 2)
+    worker.begin(GONE).store.claim_batch(("default",), 2)
     other = worker.begin()
     other.store.heartbeat("{}")
     assert waiting(redis_) == ["c"]
@@ -232,7 +232,7 @@ def test_a_lost_worker_stays_registered_while_it_has_claimed_messages_of_an_unkn
 ) -> None:
     lost = worker.begin(GONE)
     send(lost, "a", queue="unknown")
-    lost.store.fetch(("unknown",), 1)
+    lost.store.claim_batch(("unknown",), 1)
 
     requeue_of_lost(worker.begin(), [GONE])
 

@@ -57,7 +57,7 @@ class Failing:
         return broker_on(self.redis, max_retries=max_retries)
 
     def _attempt(self, broker: Any) -> None:
-        ((delivery,), _) = broker.store.fetch(("default",), 1)
+        ((delivery,), _) = broker.store.claim_batch(("default",), 1)
         outcome = Executor(broker).run(delivery)
         assert broker.store.ack("default", [outcome]) == set()
         self.outcomes.append(outcome)
@@ -315,7 +315,7 @@ def test_options_of_a_message_that_cannot_be_used_do_not_hide_what_its_actor_rai
         raise ValueError("no")
 
     message = work.send()
-    ((delivery,), _) = broker.store.fetch(("default",), 1)
+    ((delivery,), _) = broker.store.claim_batch(("default",), 1)
     outcome = broker.middleware_of(Retries).failed(
         delivery, message.copy(options=options), ValueError("no"), work.options, broker.store
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.translation.settings import TranslationSettings
-from tandem.config.base import SettingsError, masked
 from tandem.config.settings import Settings
+from tandem.config.settings_base import SettingsError, masked
 
 read = TranslationSettings.read
 OLLAMA_URL_ALLOWED = "http://HOST[:PORT] or https://HOST[:PORT] without a path such as /v1 or /api"

@@ -14,8 +14,8 @@ import redis
 
 from tandem.broker import keys
 from tandem.monitor.alert_entries import AlertRecord, FileStore, RedisStore, Store
+from tandem.monitor.alert_manager import AlertManager
 from tandem.monitor.alert_rules import Alert
-from tandem.monitor.alert_state import AlertState
 
 DEEP = Alert("600 wait", 600, 500)
 INTERVAL = 15.0
@@ -99,13 +99,13 @@ def shared(redis_client: redis.Redis) -> Store:
     return RedisStore(redis_client)
 
 
-def alert_state(store: Store, tell: Any, me: str = "here") -> AlertState:
-    return AlertState(
+def alert_manager(store: Store, tell: Any, me: str = "here") -> AlertManager:
+    return AlertManager(
         store, host=me, interval=INTERVAL, notify=tell, now=lambda: time.time(), shared=isinstance(store, RedisStore)
     )
 
 
-def look(clock: Clock, *boards: AlertState, depth: Alert | None = None) -> None:
+def look(clock: Clock, *boards: AlertManager, depth: Alert | None = None) -> None:
     clock.now += INTERVAL
     for each in boards:
         each.update({"depth": depth})
@@ -115,7 +115,7 @@ def test_an_alert_notifies_once_when_raised_and_once_when_cleared(
     store: Store, receiver: Receiver, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     for depth in [None, DEEP, Alert("700 wait", 700, 500), DEEP, None, None, None, None]:
         look(clock, one, depth=depth)
 
@@ -133,7 +133,7 @@ def test_an_alert_notifies_once_when_raised_and_once_when_cleared(
 
 
 def test_one_passing_check_clears_nothing(store: Store, receiver: Receiver, clock: Clock) -> None:
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     for depth in [DEEP, None, DEEP, None, DEEP, None]:
         look(clock, one, depth=depth)
 
@@ -141,7 +141,7 @@ def test_one_passing_check_clears_nothing(store: Store, receiver: Receiver, cloc
 
 
 def test_what_was_not_seen_stays_as_it_is(store: Store, receiver: Receiver, clock: Clock) -> None:
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     look(clock, one, depth=DEEP)
     for _ in range(5):
         clock.now += INTERVAL
@@ -155,7 +155,7 @@ def test_a_receiver_that_was_unavailable_gets_both_notifications_in_order(
     store: Store, receiver: Receiver, clock: Clock
 ) -> None:
     receiver.there = False
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     for depth in [DEEP, None, None, None]:
         look(clock, one, depth=depth)
     assert receiver.got == []
@@ -171,7 +171,7 @@ def test_an_alert_cleared_before_it_was_sent_is_sent_without_delay(
     store: Store, receiver: Receiver, clock: Clock
 ) -> None:
     receiver.there = False
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     for depth in [DEEP, None, None]:
         look(clock, one, depth=depth)
     receiver.there = True
@@ -184,7 +184,7 @@ def test_an_alert_cleared_before_it_was_sent_is_sent_without_delay(
 
 def test_an_unavailable_receiver_is_tried_once_per_check(store: Store, receiver: Receiver, clock: Clock) -> None:
     receiver.there = False
-    alert_state(store, receiver).update({"depth": DEEP, "memory": DEEP, "disk": DEEP})
+    alert_manager(store, receiver).update({"depth": DEEP, "memory": DEEP, "disk": DEEP})
 
     assert receiver.asked == 1
     assert set(store.read()) == {"depth", "memory", "disk"}
@@ -192,7 +192,7 @@ def test_an_unavailable_receiver_is_tried_once_per_check(store: Store, receiver:
 
 def test_a_receiver_that_is_away_is_asked_ever_more_rarely(store: Store, receiver: Receiver, clock: Clock) -> None:
     receiver.there = False
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     for _ in range(240):  # an hour
         look(clock, one, depth=DEEP)
 
@@ -202,7 +202,7 @@ def test_a_receiver_that_is_away_is_asked_ever_more_rarely(store: Store, receive
 def test_an_alert_raised_again_before_its_clearing_was_sent_does_not_notify(
     store: Store, receiver: Receiver, clock: Clock
 ) -> None:
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     look(clock, one, depth=DEEP)
     receiver.there = False
     for depth in [None, None, DEEP]:
@@ -217,7 +217,7 @@ def test_an_alert_raised_again_before_its_clearing_was_sent_does_not_notify(
 def test_an_alert_raised_again_while_its_clearing_is_sent_notifies_again(
     store: Store, receiver: Receiver, clock: Clock
 ) -> None:
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     look(clock, one, depth=DEEP)
 
     def back_meanwhile(text: str, details: Mapping[str, object]) -> bool:
@@ -225,7 +225,7 @@ def test_an_alert_raised_again_while_its_clearing_is_sent_notifies_again(
         assert store.swap(record, AlertRecord(**{**vars(record), "cleared": 0.0}))
         return receiver(text, details)
 
-    other = alert_state(store, back_meanwhile)
+    other = alert_manager(store, back_meanwhile)
     for _ in range(2):
         look(clock, other)
     look(clock, one, depth=DEEP)
@@ -239,13 +239,13 @@ def test_a_monitor_that_is_killed_at_any_change_loses_no_call(
 ) -> None:
     story = [None, DEEP, DEEP, DEEP, None, None, None, None]
     dying = DyingStore(store, number, after=after)
-    one = alert_state(store, receiver)
+    one = alert_manager(store, receiver)
     one._store = dying
     for depth in story:
         try:
             look(clock, one, depth=depth)
         except Killed:
-            one = alert_state(store, receiver)
+            one = alert_manager(store, receiver)
     for _ in range(4):
         look(clock, one)
 
@@ -262,12 +262,12 @@ def test_after_a_monitor_is_killed_before_it_notifies_the_next_one_does(
     store: Store, receiver: Receiver, clock: Clock, number: int
 ) -> None:
     dying = Dying(receiver, number, after=False)
-    one = alert_state(store, dying)
+    one = alert_manager(store, dying)
     for depth in [DEEP, DEEP, None, None, None, None]:
         try:
             look(clock, one, depth=depth)
         except Killed:
-            one = alert_state(store, receiver)
+            one = alert_manager(store, receiver)
     for _ in range(4):
         look(clock, one)
 
@@ -276,8 +276,8 @@ def test_after_a_monitor_is_killed_before_it_notifies_the_next_one_does(
 
 def test_a_restarted_monitor_neither_repeats_nor_forgets(store: Store, receiver: Receiver, clock: Clock) -> None:
     for depth in [DEEP, DEEP, DEEP]:
-        look(clock, alert_state(store, receiver), depth=depth)
-    one = alert_state(store, receiver)
+        look(clock, alert_manager(store, receiver), depth=depth)
+    one = alert_manager(store, receiver)
     for _ in range(3):
         look(clock, one)
 
@@ -285,7 +285,7 @@ def test_a_restarted_monitor_neither_repeats_nor_forgets(store: Store, receiver:
 
 
 def test_of_two_containers_exactly_one_notifies(shared: Store, receiver: Receiver, clock: Clock) -> None:
-    one, two = alert_state(shared, receiver, "one"), alert_state(shared, receiver, "two")
+    one, two = alert_manager(shared, receiver, "one"), alert_manager(shared, receiver, "two")
     for depth in [DEEP, DEEP, None, None, None, DEEP, None, None, None]:
         look(clock, one, two, depth=depth)
 
@@ -295,7 +295,10 @@ def test_of_two_containers_exactly_one_notifies(shared: Store, receiver: Receive
 def test_a_notification_of_a_lost_container_is_sent_by_another_one_after_a_minute(
     shared: Store, receiver: Receiver, clock: Clock
 ) -> None:
-    lost, other = alert_state(shared, Dying(receiver, 1, after=False), "lost"), alert_state(shared, receiver, "other")
+    lost, other = (
+        alert_manager(shared, Dying(receiver, 1, after=False), "lost"),
+        alert_manager(shared, receiver, "other"),
+    )
     with pytest.raises(Killed):
         look(clock, lost, depth=DEEP)
     for _ in range(3):
@@ -310,8 +313,8 @@ def test_a_notification_of_a_lost_container_is_sent_by_another_one_after_a_minut
 def test_an_alert_of_a_lost_container_is_cleared_by_another_one(
     shared: Store, receiver: Receiver, clock: Clock
 ) -> None:
-    look(clock, alert_state(shared, receiver, "lost"), depth=DEEP)
-    other = alert_state(shared, receiver, "other")
+    look(clock, alert_manager(shared, receiver, "lost"), depth=DEEP)
+    other = alert_manager(shared, receiver, "other")
     for _ in range(3):
         look(clock, other)
 
@@ -319,7 +322,7 @@ def test_an_alert_of_a_lost_container_is_cleared_by_another_one(
 
 
 def test_containers_with_different_thresholds_make_no_storm(shared: Store, receiver: Receiver, clock: Clock) -> None:
-    strict, lenient = alert_state(shared, receiver, "strict"), alert_state(shared, receiver, "lenient")
+    strict, lenient = alert_manager(shared, receiver, "strict"), alert_manager(shared, receiver, "lenient")
     for _ in range(20):
         look(clock, strict, depth=DEEP)
         lenient.update({"depth": None})
@@ -341,7 +344,7 @@ def test_a_redis_that_goes_away_after_the_call_does_not_repeat_it(
                 raise redis.ConnectionError("gone")
             return store.swap(old, new)
 
-    one = AlertState(Flaky(), host="here", interval=INTERVAL, notify=receiver, now=lambda: time.time(), shared=True)
+    one = AlertManager(Flaky(), host="here", interval=INTERVAL, notify=receiver, now=lambda: time.time(), shared=True)
     with pytest.raises(redis.ConnectionError):
         look(clock, one, depth=DEEP)
     away = False
@@ -353,7 +356,7 @@ def test_a_redis_that_goes_away_after_the_call_does_not_repeat_it(
 
 
 def test_without_a_receiver_an_alert_ends_all_the_same(store: Store, clock: Clock) -> None:
-    one = alert_state(store, None)
+    one = alert_manager(store, None)
     look(clock, one, depth=DEEP)
     assert set(store.read()) == {"depth"}
     for _ in range(11):
@@ -365,7 +368,7 @@ def test_without_a_receiver_an_alert_ends_all_the_same(store: Store, clock: Cloc
 def test_a_container_without_a_receiver_leaves_the_telling_to_one_that_has(
     shared: Store, receiver: Receiver, clock: Clock
 ) -> None:
-    mute, other = alert_state(shared, None, "mute"), alert_state(shared, receiver, "other")
+    mute, other = alert_manager(shared, None, "mute"), alert_manager(shared, receiver, "other")
     for depth in [DEEP] * 6 + [None] * 20:
         look(clock, mute, other, depth=depth)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tandem.health import container, probe
+from tandem.health import container, docker_healthcheck
 from tandem.health.checks import Fail
 from tandem.process import supervisor
 
@@ -22,7 +22,7 @@ WEB = {"group": "web", "name": "web", "statename": "RUNNING", "description": "pi
 def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the web answers, by path."""
     (tmp_path / "web.conf").touch()
-    monkeypatch.setattr(probe, "PROGRAMS", tmp_path)
+    monkeypatch.setattr(docker_healthcheck, "PROGRAMS", tmp_path)
     monkeypatch.setattr(supervisor, "processes", lambda: [WEB])
     known: dict[str, Any] = {"/healthz": (200, b""), "/readyz": (200, json.dumps(READY).encode())}
 
@@ -33,14 +33,14 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         return status, body
 
     monkeypatch.setattr(container, "ask_web", ask)
-    monkeypatch.setattr(probe, "ask_web", ask)
+    monkeypatch.setattr(docker_healthcheck, "ask_web", ask)
     return known
 
 
 def checked(capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
     """Exit code and output."""
     with pytest.raises(SystemExit) as end:
-        probe.main()
+        docker_healthcheck.main()
     return end.value.code, capsys.readouterr().out
 
 
@@ -72,7 +72,7 @@ def test_what_fails_is_named(
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:
-    code = "import sys, tandem.health.probe; print([n for n in sys.modules if n.split('.')[0] in "
+    code = "import sys, tandem.health.docker_healthcheck; print([n for n in sys.modules if n.split('.')[0] in "
     code += "('redis', 'pydantic', 'dramatiq', 'click', 'httpx', 'flask', 'certifi')])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert seen.stdout == "[]\n"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tandem import runtime
-from tandem.config.base import SettingsBase
 from tandem.config.settings import Settings
+from tandem.config.settings_base import SettingsBase
 from tandem.registry import places
 from tandem.workload import Workload
 
@@ -16,24 +16,26 @@ PLATFORM = "the platform"
 _DUPLICATE_ACTOR = re.compile(r"An actor named '(.+)' is already registered")
 
 
-def conflicts(workloads: tuple[Workload, ...]) -> Iterator[str]:
+def names_and_settings(workloads: tuple[Workload, ...]) -> Iterator[str]:
     """Yield a line for each name and setting that two workloads claim."""
     names = [workload.name for workload in workloads]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"two workloads have the name {name}: rename one of them"
     kinds: list[tuple[str, type[SettingsBase]]] = [(PLATFORM, Settings)]
     kinds += [(workload.name, workload.settings) for workload in workloads if workload.settings]
-    yield from both(
+    yield from duplicates(
         "have the setting", [(owner, field.upper()) for owner, kind in kinds for field in kind.model_fields]
     )
 
 
 def duplicate_limits(workloads: tuple[Workload, ...], config: Settings) -> Iterator[str]:
     """Yield a line for each queue that two workloads limit; their settings are valid."""
-    return both("limit the queue", [(load.name, queue) for load in workloads for queue in load.max_concurrency(config)])
+    return duplicates(
+        "limit the queue", [(load.name, queue) for load in workloads for queue in load.max_concurrency(config)]
+    )
 
 
-def both(what: str, claims: Iterable[tuple[str, str]]) -> Iterator[str]:
+def duplicates(what: str, claims: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield a line for each second claim. `claims`: pairs of an owner and what it claims, as a person would type it."""
     seen: dict[str, str] = {}
     for owner, claim in claims:

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tandem.process import notify, webhook
-from tandem.process.notify import AlertSender
+from tandem.process import alert_sender, webhook
+from tandem.process.alert_sender import AlertSender
 
 
 class Receiver(HTTPServer):
@@ -50,7 +50,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     server = Receiver()
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     monkeypatch.setenv("ALERT_WEBHOOK_URL", f"http://127.0.0.1:{server.server_address[1]}/secret")
-    monkeypatch.setattr(notify, "BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr(alert_sender, "BACKOFF", (0.01, 0.01))
     yield server
     server.shutdown()
     server.server_close()
@@ -76,7 +76,7 @@ def test_a_receiver_that_refuses_is_asked_again(receiver: Receiver) -> None:
 def test_an_alert_that_cannot_be_sent_is_logged_without_the_secret(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    receiver.refusals = notify.TRIES
+    receiver.refusals = alert_sender.TRIES
     heard = AlertSender()
     with caplog.at_level(logging.ERROR):
         heard.send("web was given up")

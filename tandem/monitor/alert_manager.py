@@ -32,7 +32,7 @@ TAKE_OVER_SECONDS = 60.0
 NO_RECEIVER_SECONDS = 120.0
 
 
-class AlertState:
+class AlertManager:
     """The records of one store as `host` sees them, which checks every `interval` seconds.
 
     shared: other hosts use the same records. notify: None without a receiver. now: the time in seconds since 1970 by
