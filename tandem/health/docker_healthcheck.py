@@ -6,17 +6,21 @@ container without a web runs `queue health` itself.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tandem.config import environment
-from tandem.health.checks import Fail, Result, Status, run, worst
-from tandem.health.container import ask_web, container_checks
+if TYPE_CHECKING:
+    from tandem.health.checks import Result
 
 #: Where the entrypoint has laid out the programs that run here.
 PROGRAMS = Path("/run/tandem/programs")
+#: On which gunicorn listens as soon as it has loaded the application (tandem/web/gunicorn_config.py).
+WEB_SOCKET = Path("/run/tandem/web.sock")
+# How long a container may be starting, as in the Dockerfile (seconds).
+START_SECONDS = 60
 # /readyz answers within the time that a check may take; Docker waits for ten seconds.
 TIMEOUT = 5.0
 
@@ -26,13 +30,34 @@ def main() -> None:
     programs = {path.stem for path in PROGRAMS.glob("*.conf")}
     if programs and "web" not in programs:
         os.execvp("queue", ["queue", "health"])  # noqa: S606, S607
+    if _is_starting():
+        # Docker asks twice a second then, and all that is imported below would slow down what it waits for.
+        print("fail  web  is starting")
+        sys.exit(1)
+    from tandem.health.checks import Status, run, worst
+    from tandem.health.container import container_checks
+
     results = run(container_checks(programs), timeout=TIMEOUT) + _readiness()
     print("\n".join(f"{result.status:<4}  {result.name}  {result.detail}" for result in results))
     sys.exit(worst(results) == Status.FAIL)
 
 
+def _is_starting() -> bool:
+    """Return whether this is a new container whose web does not listen yet."""
+    try:
+        return not WEB_SOCKET.exists() and time.time() - PROGRAMS.stat().st_mtime < START_SECONDS
+    except FileNotFoundError:
+        return True
+
+
 def _readiness() -> list[Result]:
     """What /readyz says of the queue and of what the work depends on."""
+    import json
+
+    from tandem.config import environment
+    from tandem.health.checks import Fail, Result, Status
+    from tandem.health.container import ask_web
+
     try:
         status, body = ask_web("/readyz", TIMEOUT, token=environment.api_token())
         checks = json.loads(body)["checks"]

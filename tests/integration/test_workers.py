@@ -26,9 +26,9 @@ def test_a_worker_says_at_its_start_after_what_it_will_leave(start: Start) -> No
 
 
 def test_under_load_workers_recycle_one_at_a_time_and_every_message_is_handled_once(start: Start) -> None:
-    tandem = start(WORKER_TIME_LIMIT="5", WORKER_MESSAGE_LIMIT="0").await_healthy()
+    tandem = start(WORKER_TIME_LIMIT="3", WORKER_MESSAGE_LIMIT="0").await_healthy()
     sent = 0
-    until = time.monotonic() + 60
+    until = time.monotonic() + 35
     while time.monotonic() < until:
         tandem.output("queue", "try", "count", f'["handled-{sent}", "n"]', "--times", "500")
         sent += 1

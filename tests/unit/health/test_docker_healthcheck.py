@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from tandem.health import container, docker_healthcheck
 from tandem.health.checks import Fail
 from tandem.process import supervisor
+from tandem.web import peer
 
 READY = {"status": "ok", "checks": {"redis": {"status": "ok", "detail": "answers"}, "model": {"status": "warn"}}}
 WEB = {"group": "web", "name": "web", "statename": "RUNNING", "description": "pid 7", "stop": 0, "now": 100}
@@ -22,7 +25,9 @@ WEB = {"group": "web", "name": "web", "statename": "RUNNING", "description": "pi
 def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the web answers, by path."""
     (tmp_path / "web.conf").touch()
+    (tmp_path / "web.sock").touch()
     monkeypatch.setattr(docker_healthcheck, "PROGRAMS", tmp_path)
+    monkeypatch.setattr(docker_healthcheck, "WEB_SOCKET", tmp_path / "web.sock")
     monkeypatch.setattr(supervisor, "processes", lambda: [WEB])
     known: dict[str, Any] = {"/healthz": (200, b""), "/readyz": (200, json.dumps(READY).encode())}
 
@@ -33,7 +38,6 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         return status, body
 
     monkeypatch.setattr(container, "ask_web", ask)
-    monkeypatch.setattr(docker_healthcheck, "ask_web", ask)
     return known
 
 
@@ -71,8 +75,29 @@ def test_what_fails_is_named(
     assert code and line in output
 
 
+def test_a_new_container_whose_web_does_not_listen_yet_is_starting(
+    answers: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker_healthcheck.WEB_SOCKET.unlink()
+    assert checked(capsys) == (1, "fail  web  is starting\n")
+    long_ago = time.time() - docker_healthcheck.START_SECONDS - 1
+    os.utime(docker_healthcheck.PROGRAMS, (long_ago, long_ago))
+    assert "web  RUNNING pid 7" in checked(capsys)[1]
+
+
+def test_a_container_whose_programs_are_not_laid_out_is_starting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(docker_healthcheck, "PROGRAMS", tmp_path / "nothing")
+    assert checked(capsys) == (1, "fail  web  is starting\n")
+
+
+def test_it_looks_where_gunicorn_listens() -> None:
+    assert str(docker_healthcheck.WEB_SOCKET) == peer.SOCKET
+
+
 def test_it_imports_nothing_but_the_standard_library() -> None:
-    code = "import sys, tandem.health.docker_healthcheck; print([n for n in sys.modules if n.split('.')[0] in "
+    code = "import sys, tandem.health.docker_healthcheck, tandem.health.container; print([n for n in sys.modules if n.split('.')[0] in "
     code += "('redis', 'pydantic', 'dramatiq', 'click', 'httpx', 'flask', 'certifi')])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert seen.stdout == "[]\n"

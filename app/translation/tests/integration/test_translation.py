@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from testcontainers.core.network import Network
 
 from app.translation.tests.integration.translating import Model
 from app.translation.tests.integration.translating import TranslatingTandem as Tandem
+from tests.integration.containers import running
 from tests.integration.tandem import await_true
 
 Start = Callable[..., Tandem]
@@ -211,12 +213,25 @@ def begun(tandem: Tandem, accepted: dict[str, Any]) -> None:
     await_true(some_are_done, seconds=30, what="some parts are done")
 
 
+@pytest.fixture(scope="module")
+def paced(network: Network) -> Iterator[Model]:
+    """A model that takes 0.2 s for each part, and these tests alone use."""
+    model = Model(network, alias="paced-model", MODEL_DELAY="0.2")
+    running.append(model)
+    yield model.start()
+    running.remove(model)
+    model.remove()
+
+
+PACED = {"OLLAMA_URL": "http://paced-model:11434", "OLLAMA_MODEL": "apertium-fixed-latency", "WORKERS": "1"}
+
+
 def calls_for(model: Model, tag: str) -> list[int]:
     return [count for text, count in model.calls()["texts"].items() if f"The {tag} house" in text]
 
 
-def test_a_stopping_worker_hands_over_a_long_text_and_nothing_is_translated_twice(start: Start, model: Model) -> None:
-    tandem = start(WORKERS="1").await_healthy()
+def test_a_stopping_worker_hands_over_a_long_text_and_nothing_is_translated_twice(start: Start, paced: Model) -> None:
+    tandem = start(**PACED).await_healthy()
     accepted = tandem.translate(paragraphs("handed", 40), source="en")
     begun(tandem, accepted)
 
@@ -224,26 +239,26 @@ def test_a_stopping_worker_hands_over_a_long_text_and_nothing_is_translated_twic
     assert tandem.translation(accepted["id"])["status"] != "done"
 
     assert tandem.ended(accepted["id"])["progress"] == {"done": 40, "total": 40, "characters": 0}
-    assert calls_for(model, "handed") == [1] * 40
+    assert calls_for(paced, "handed") == [1] * 40
 
 
-def test_a_worker_killed_during_a_long_text_repeats_at_most_one_part(start: Start, model: Model) -> None:
-    tandem = start(WORKERS="1").await_healthy()
+def test_a_worker_killed_during_a_long_text_repeats_at_most_one_part(start: Start, paced: Model) -> None:
+    tandem = start(**PACED).await_healthy()
     accepted = tandem.translate(paragraphs("killed", 40), source="en")
     begun(tandem, accepted)
 
     tandem.output("supervisorctl", "signal", "KILL", "worker:worker_00")
 
     assert tandem.ended(accepted["id"])["status"] == "done"
-    calls = calls_for(model, "killed")
+    calls = calls_for(paced, "killed")
     assert len(calls) == 40 and sum(calls) <= 41
 
 
-def test_a_text_that_exceeds_the_time_limit_is_finished_over_several_deliveries(start: Start, model: Model) -> None:
-    tandem = start(WORKERS="1", MESSAGE_TIME_LIMIT="4", OLLAMA_TIMEOUT="2").await_healthy()
+def test_a_text_that_exceeds_the_time_limit_is_finished_over_several_deliveries(start: Start, paced: Model) -> None:
+    tandem = start(**PACED, MESSAGE_TIME_LIMIT="4", OLLAMA_TIMEOUT="2").await_healthy()
 
     ended = tandem.ended(tandem.translate(paragraphs("long", 40), source="en")["id"])
 
     assert ended["status"] == "done"
     assert "the rest continues in a new delivery" in tandem.worker_log()
-    assert calls_for(model, "long") == [1] * 40
+    assert calls_for(paced, "long") == [1] * 40
