@@ -97,7 +97,8 @@ def test_it_looks_where_gunicorn_listens() -> None:
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:
-    code = "import sys, tandem.health.docker_healthcheck, tandem.health.container; print([n for n in sys.modules if n.split('.')[0] in "
+    code = "import sys, tandem.health.docker_healthcheck, tandem.health.container; "
+    code += "print([n for n in sys.modules if n.split('.')[0] in "
     code += "('redis', 'pydantic', 'dramatiq', 'click', 'httpx', 'flask', 'certifi')])"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert seen.stdout == "[]\n"
