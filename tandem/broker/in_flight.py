@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,11 @@ class InFlight(Middleware):
         self.time_limit = time_limit
         self._running: dict[int, Running] = {}
         self._lock = threading.Lock()
+        self._on_start: Callable[[], None] | None = None
         self.ended = 0
         self.failures_in_a_row = 0
+        # Stays when a message succeeds: who looks at intervals still learns that a limit was reached.
+        self.most_failures_in_a_row = 0
 
     def running(self) -> list[Running]:
         """Return the messages that are running."""
@@ -56,12 +60,19 @@ class InFlight(Middleware):
         with self._lock:
             return self._running.get(threading.get_ident())
 
+    def call_at_next_start(self, callback: Callable[[], None]) -> None:
+        """Call this once when a message starts."""
+        self._on_start = callback
+
     def before_process_message(self, broker: Broker, message: Any) -> None:
         actor = broker.get_actor(message.actor_name)
         limit = message.options.get("time_limit") or actor.options.get("time_limit", self.time_limit * 1000)
         running = Running(message.message_id, message.actor_name, time.monotonic(), limit / 1000)
         with self._lock:
             self._running[threading.get_ident()] = running
+        if self._on_start:
+            callback, self._on_start = self._on_start, None
+            callback()
 
     def after_process_message(
         self, broker: Broker, message: Any, *, result: object = None, exception: BaseException | None = None
@@ -70,6 +81,7 @@ class InFlight(Middleware):
             self._running.pop(threading.get_ident(), None)
             self.ended += 1
             self.failures_in_a_row = self.failures_in_a_row + 1 if _is_failure(exception) else 0
+            self.most_failures_in_a_row = max(self.most_failures_in_a_row, self.failures_in_a_row)
 
     def count_not_run(self) -> None:
         """Count a message that ended without running: it cannot be decoded, or its actor is unknown."""

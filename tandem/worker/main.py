@@ -52,7 +52,8 @@ class Stop:
     """The first SIGTERM or SIGINT, or `queue stop-workers`, asks for a drain; a second signal ends the process."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._changed = threading.Event()
+        self._asked = False
         self._signalled = False
         self.reason = ""
 
@@ -71,11 +72,24 @@ class Stop:
     def ask(self, reason: str) -> None:
         """Ask for a stop; the first reason counts."""
         self.reason = self.reason or reason
-        self._asked.set()
+        self._asked = True
+        self._changed.set()
+
+    def wake(self) -> None:
+        """End the current or the next wait, without a stop."""
+        self._changed.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a stop is asked for, at most `seconds`; return whether it was."""
-        return self._asked.wait(seconds)
+        """Wait until a stop is asked for or `wake`, at most `seconds`; return whether a stop was asked for."""
+        if not self._asked and self._changed.wait(seconds):
+            self._changed.clear()
+        return self._asked
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so long, or until a stop is asked for."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self.wait(left):
+            pass
 
 
 def consume(
@@ -108,7 +122,7 @@ def consume(
         logger.warning("%d quarantined messages of dead workers run isolated first", len(quarantined))
         threads, limits = 1, replace(limits, messages=len(quarantined))
         # If it dies again, supervisor should count it as started.
-        stop.wait(MIN_UPTIME_SECONDS)
+        stop.sleep(MIN_UPTIME_SECONDS)
     policy = RecyclePolicy(limits, broker.in_flight, resident_memory)
     if too_small := policy.memory_reached():
         raise MemoryLimitTooSmall(f"{too_small} are in use before the first message: raise WORKER_MEMORY_LIMIT")
@@ -141,7 +155,7 @@ def consume(
         broker.over_memory_limit.set()
     _drain(worker, broker, policy, drain_timeout)
     if logs.process_name() != logs.INTERACTIVE:
-        stop.wait(MIN_UPTIME_SECONDS - (time.monotonic() - since))
+        stop.sleep(MIN_UPTIME_SECONDS - (time.monotonic() - since))
     reporter.stop()
     broker.close()
     logger.info("stopped after %d messages", broker.in_flight.ended)
@@ -184,7 +198,7 @@ def _register_queues(client: redis.Redis, queues: tuple[str, ...]) -> None:
 def _wait_for_reason(stop: Stop, policy: RecyclePolicy, broker: Broker, lease: RestartLease) -> str:
     """Wait until there is a reason to stop, and return it."""
     interactive = logs.process_name() == logs.INTERACTIVE
-    while not stop.wait(POLL_INTERVAL if broker.in_flight.running() else IDLE_POLL_INTERVAL):
+    while not _wait(stop, broker):
         if any(message.stuck for message in broker.in_flight.running()):
             return "a stuck thread"
         if reached := policy.urgent():
@@ -196,6 +210,14 @@ def _wait_for_reason(stop: Stop, policy: RecyclePolicy, broker: Broker, lease: R
         if reached and (interactive or lease.acquire()):
             return reached
     return stop.reason
+
+
+def _wait(stop: Stop, broker: Broker) -> bool:
+    """Wait until the limits have to be compared again; return whether a stop was asked for."""
+    if broker.in_flight.running():
+        return stop.wait(POLL_INTERVAL)
+    broker.in_flight.call_at_next_start(stop.wake)
+    return stop.wait(IDLE_POLL_INTERVAL)
 
 
 def _drain(worker: Worker, broker: Broker, policy: RecyclePolicy, timeout: int) -> None:

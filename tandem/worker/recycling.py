@@ -74,5 +74,5 @@ class RecyclePolicy:
         limits, seconds = self._limits, time.monotonic() - self._started
         if limits.time and seconds >= self._time:
             yield f"time limit: {seconds:.1f} of {limits.time} s"
-        if limits.failures and self._in_flight.failures_in_a_row >= limits.failures:
-            yield f"failure limit: {self._in_flight.failures_in_a_row} of {limits.failures} failures in a row"
+        if limits.failures and self._in_flight.most_failures_in_a_row >= limits.failures:
+            yield f"failure limit: {self._in_flight.most_failures_in_a_row} of {limits.failures} failures in a row"
