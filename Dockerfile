@@ -75,7 +75,7 @@ USER 10001:10001
 VOLUME ["/data", "/var/log/supervisor"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=0.5s --retries=3 CMD ["python", "-m", "tandem.health.docker_healthcheck"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=0.25s --retries=3 CMD ["python", "-m", "tandem.health.docker_healthcheck"]
 ENTRYPOINT ["/usr/bin/tini", "--", "entrypoint.sh"]
 
 LABEL org.opencontainers.image.title="Tandem" \

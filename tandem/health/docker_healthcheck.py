@@ -31,7 +31,7 @@ def main() -> None:
     if programs and "web" not in programs:
         os.execvp("queue", ["queue", "health"])  # noqa: S606, S607
     if _is_starting():
-        # Docker asks twice a second then, and all that is imported below would slow down what it waits for.
+        # Docker asks four times a second then, and all that is imported below would slow down what it waits for.
         print("fail  web  is starting")
         sys.exit(1)
     from tandem.health.checks import Status, run, worst

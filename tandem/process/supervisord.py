@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 
 from supervisor import loggers, options, poller, supervisord
@@ -18,6 +19,9 @@ from tandem.process import embedded_redis, exit_code, folders, log_forwarder, st
 _ENOUGH_FOR_ALL_SIGNALS = 4096
 # A rotation splits a single line that is longer than this, so that files stay bounded.
 _MAX_LINE = 1_048_576
+# A program counts as running in the round after its startsecs: at a container's start, which a health check waits for,
+# rounds are shorter (seconds).
+_START_SECONDS, _START_INTERVAL = 5.0, 0.1
 # File descriptors below are the standard streams and those that the interpreter may keep open, as in supervisor.
 _FIRST_LEAKED = 5
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
@@ -40,13 +44,17 @@ class WakingPoller(poller.PollPoller):  # type: ignore[misc]
         os.set_blocking(written, False)
         signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         self._poller.register(self._signals, self.READ)
-        self._signalled = False
+        # The first round starts the programs after its wait, as if a signal had come.
+        self._signalled = True
+        self._started = time.monotonic()
 
     def poll(self, timeout: float) -> tuple[list[int], list[int]]:
         """Return the file descriptors to read from and to write to, at the latest after `timeout` seconds.
 
         The loop starts programs before it reaps exited ones, so the round after a signal must not wait either.
         """
+        if time.monotonic() - self._started < _START_SECONDS:
+            timeout = min(timeout, _START_INTERVAL)
         readable, writable = super().poll(0 if self._signalled else timeout)
         self._signalled = self._signals in readable
         if self._signalled:
