@@ -4,10 +4,11 @@
 
 | for | names |
 | --- | --- |
-| defining a workload | Workload, Check, Warn, Fail |
+| defining a workload | Workload, Placed, Check, Warn, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
 | sending messages | get_broker, JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QueueFull, QuotaExceeded |
 | actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
+| schedules | Schedule; schedules: those that are added at run time |
 | Redis | connect, Clock |
 | HTTP | openapi, sse, safe_http, Destinations |
 
@@ -21,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tandem import openapi, safe_http, sse
+    from tandem import openapi, safe_http, schedules, sse
     from tandem.broker.clock import Clock
     from tandem.broker.connection import connect
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from tandem.config.settings_base import SettingsBase
     from tandem.health.checks import Check, Fail, Warn
     from tandem.runtime import get_broker
+    from tandem.schedules.schedule import Schedule
     from tandem.worker import job
-    from tandem.workload import Workload
+    from tandem.workload import Placed, Workload
 
 __all__ = [
     "ENQUEUE",
@@ -49,10 +51,12 @@ __all__ = [
     "NoProgress",
     "OutboxMessage",
     "PermanentError",
+    "Placed",
     "Purged",
     "QueueFull",
     "Quota",
     "QuotaExceeded",
+    "Schedule",
     "Settings",
     "SettingsBase",
     "Snooze",
@@ -64,6 +68,7 @@ __all__ = [
     "job",
     "openapi",
     "safe_http",
+    "schedules",
     "sse",
     "values",
 ]
@@ -79,7 +84,8 @@ _NAMES_OF_MODULES = {
     "tandem.config.settings": ("Settings",),
     "tandem.health.checks": ("Check", "Fail", "Warn"),
     "tandem.runtime": ("get_broker",),
-    "tandem.workload": ("Workload",),
+    "tandem.schedules.schedule": ("Schedule",),
+    "tandem.workload": ("Placed", "Workload"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF_MODULES.items() for name in names}
 _MODULES = {
@@ -87,6 +93,7 @@ _MODULES = {
     "job": "tandem.worker.job",
     "openapi": "tandem.openapi",
     "safe_http": "tandem.safe_http",
+    "schedules": "tandem.schedules",
     "sse": "tandem.sse",
     "values": "tandem.config.values",
 }

@@ -17,8 +17,26 @@ from tandem.broker.disk import Disk
 from tandem.broker.in_flight import InFlight
 from tandem.config import settings as configuration
 from tandem.config.settings import Settings
+from tandem.worker.age_limit import AgeLimit
 from tandem.worker.retries import Retries
+from tandem.worker.schedule_outcomes import ScheduleOutcomes
 from tandem.worker.time_limit import TimeLimit
+
+
+def default_middleware() -> list[dramatiq.Middleware]:
+    """Return what every broker has: dramatiq's default middleware, in its order, with replacements of ours."""
+    return [
+        InFlight(),
+        AgeLimit(),
+        ShutdownNotifications(),
+        CurrentMessage(),
+        Callbacks(),
+        Pipelines(),
+        Retries(),
+        ScheduleOutcomes(),
+        # Last, so that its "after" hook runs first: the time limit must not interrupt the code after the actor.
+        TimeLimit(),
+    ]
 
 
 @cache
@@ -27,19 +45,7 @@ def get_broker() -> Broker:
 
     If it is not bound at its first use, it is bound to the Redis of the current settings.
     """
-    broker = Broker(
-        middleware=[
-            InFlight(),
-            ShutdownNotifications(),
-            CurrentMessage(),
-            Callbacks(),
-            Pipelines(),
-            Retries(),
-            # Last, so that its "after" hook runs first: the time limit must not interrupt the code after the actor.
-            TimeLimit(),
-        ],
-        on_first_use=lambda: configure(configuration.current()),
-    )
+    broker = Broker(middleware=default_middleware(), on_first_use=lambda: configure(configuration.current()))
     dramatiq.set_broker(broker)
     return broker
 

@@ -12,9 +12,11 @@ from tandem.health.checks import Check
 
 if TYPE_CHECKING:  # a worker needs neither, and both use memory
     from click import Command
+    from dramatiq import Middleware
     from flask import Blueprint
 
     from tandem.openapi.description import Api
+    from tandem.schedules.schedule import Schedule
 
 
 def _none(_settings: Settings) -> Sequence[Check]:
@@ -26,6 +28,18 @@ def _unbounded(_settings: Settings) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A dramatiq middleware and its place: before or after the one of a class, as of `Broker.add_middleware`.
+
+    Without a place it comes last but for the time limit.
+    """
+
+    middleware: Middleware
+    before: type[Middleware] | None = None
+    after: type[Middleware] | None = None
+
+
+@dataclass(frozen=True)
 class Workload:
     """A kind of work: importing its module declares its actors; processes call the functions that they need.
 
@@ -33,6 +47,8 @@ class Workload:
     blueprint: its routes. checks: its dependencies, for /readyz and `queue health`. commands: its own commands of
     `queue`. max_concurrency: how many messages of a queue may run at the same time, in all containers on one Redis.
     api: the description of its routes for /openapi.json.
+    schedules: messages that are sent at certain times.
+    middleware: dramatiq's, for the actors of all workloads, or a function that returns it; see Placed.
     on_start: runs once at a container's start, in parallel with all other programs; it may take any time.
     """
 
@@ -43,4 +59,6 @@ class Workload:
     max_concurrency: Callable[[Settings], Mapping[str, int]] = _unbounded
     commands: Callable[[], Sequence[Command]] = tuple
     api: Callable[[Settings], Api] | None = None
+    schedules: Sequence[Schedule] | Callable[[Settings], Sequence[Schedule]] = ()
+    middleware: Sequence[Middleware | Placed] | Callable[[Settings], Sequence[Middleware | Placed]] = ()
     on_start: Callable[[Settings], None] | None = None

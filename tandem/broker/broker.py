@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import dramatiq
 import redis
-from dramatiq.errors import ActorNotFound, ConnectionClosed
+from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout, QueueNotFound
 from dramatiq.message import generate_unique_id
+from dramatiq.middleware import TimeLimit
 
 from tandem.broker.dead_letter import DeadLetter
 from tandem.broker.dead_letters import DeadLetters
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Clocks that a time server synchronizes differ by less.
 CLOCK_TOLERANCE_MS = 500
+# How often `join` looks (seconds).
+JOIN_INTERVAL = 0.02
 
 M = TypeVar("M", bound=dramatiq.Middleware)
 
@@ -54,18 +58,37 @@ class _Bound(NamedTuple):
     dead_letters: DeadLetters
 
 
+class _CheckedLater(set[str]):
+    """The options that middleware knows. A decorator of an actor finds none missing.
+
+    The workloads' own middleware is added after their modules, with their actors, were imported; the registry checks
+    the options when all is loaded (tandem/registry/actors.py).
+    """
+
+    def __rsub__(self, other: object) -> set[str]:
+        """Return what `@dramatiq.actor` takes for unknown options."""
+        return set()
+
+
 class Broker(dramatiq.Broker):
     """A broker on Redis. The Worker consumes its messages.
 
     Actors can be declared on it before it is bound to a Redis. `on_first_use` binds it if it is still unbound then.
     """
 
+    actor_options: set[str]
+
     def __init__(
         self, *, middleware: list[dramatiq.Middleware], on_first_use: Callable[[], object] | None = None
     ) -> None:
-        super().__init__(middleware=middleware)
+        super().__init__(middleware=[])
+        self.actor_options = _CheckedLater()
+        for part in middleware:
+            super().add_middleware(part)
         self._on_first_use = on_first_use
         self._bound: _Bound | None = None
+        # The workloads whose middleware it has.
+        self.middleware_added: set[str] = set()
         self.draining = threading.Event()
         # Set before `draining` if the worker stops because of the memory that its messages use.
         self.over_memory_limit = threading.Event()
@@ -127,11 +150,11 @@ class Broker(dramatiq.Broker):
             for id_ in ids:
                 self.binding.inline(queue, id_)
 
-    def _handle_inline(self, message: dramatiq.Message[Any]) -> None:
-        """Handle a message inline, if there is no worker. Raises ConnectionClosed."""
+    def _handle_inline(self, message: dramatiq.Message[Any], id_: str | None = None) -> None:
+        """Handle a message inline, if there is no worker; `id_`: in the queue. Raises ConnectionClosed."""
         if self.binding.inline:
             try:
-                self.binding.inline(message.queue_name, message.message_id)
+                self.binding.inline(message.queue_name, id_ or message.message_id)
             except redis.RedisError as error:
                 raise ConnectionClosed(error) from error
 
@@ -161,14 +184,51 @@ class Broker(dramatiq.Broker):
         """Add a middleware as dramatiq does. Raises TypeError for dramatiq's Retries.
 
         Both would retry the same failure: ours by the outcome of the message, dramatiq's by sending it a second time.
+        Without `before` and `after` it comes last but for the time limit, which must not interrupt its hooks.
         """
         if isinstance(middleware, dramatiq.middleware.Retries):
             raise TypeError(
                 "dramatiq.middleware.Retries cannot be added, because Tandem already retries and a failure would be "
-                "retried twice: remove it; the options of actors and messages are max_retries, retry_delay (ms), "
-                "retry_multiplier, throws and on_failed"
+                "retried twice: remove it; its options (max_retries, min_backoff, max_backoff, retry_when, throws, "
+                "on_retry_exhausted) are known without it, and MAX_RETRIES and RETRY_DELAY set the defaults"
             )
+        if not (before or after) and any(isinstance(part, TimeLimit) for part in self.middleware):
+            before = TimeLimit
         super().add_middleware(middleware, before=before, after=after)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the hooks before something. Raises RuntimeError when dramatiq's own worker starts on this broker."""
+        if signal == "worker_boot" and isinstance(args[0], dramatiq.Worker):
+            raise RuntimeError(
+                "dramatiq's worker cannot consume Tandem's queues: type `queue consume` instead of `dramatiq …`; in a "
+                "test, set QUEUE_TRANSPORT=sync, with which `send` handles the message"
+            )
+        super().emit_before(signal, *args, **kwargs)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> dramatiq.Consumer:
+        """Raise NotImplementedError: a worker of Tandem claims messages with scripts."""
+        raise NotImplementedError("dramatiq's worker cannot consume Tandem's queues: type `queue consume`")
+
+    def flush(self, queue_name: str) -> None:
+        """Raise NotImplementedError: dramatiq's flush deletes dead letters as well."""
+        raise NotImplementedError(f"type `queue purge {queue_name}`, which keeps dead letters and asks first")
+
+    def flush_all(self) -> None:
+        """Raise NotImplementedError, as `flush`."""
+        raise NotImplementedError("type `queue purge QUEUE` for each queue, which keeps dead letters and asks first")
+
+    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
+        """Wait until a queue has no message that waits, is delayed or runs. For tests.
+
+        `timeout`: ms. Raises dramatiq's QueueJoinTimeout after it, and QueueNotFound.
+        """
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        deadline = None if timeout is None else time.monotonic() + timeout / 1000
+        while self.store.size(queue_name):
+            if deadline is not None and time.monotonic() > deadline:
+                raise QueueJoinTimeout(queue_name)
+            time.sleep(JOIN_INTERVAL)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; dramatiq calls this for each actor."""
@@ -178,10 +238,11 @@ class Broker(dramatiq.Broker):
             self.emit_after("declare_queue", queue_name)
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
-        """Send a message, to be handled at once or after `delay` ms; return it as sent.
+        """Send a copy of a message, to be handled at once or after `delay` ms; return it as sent.
 
-        A message whose id is already in the queue gets a new one. Raises ValueError for a delay over a week, dramatiq's
-        ConnectionClosed if Redis did not accept the message, and DiskFull, but not for a message that an actor sends.
+        A message that is already in the queue can be sent once more. Raises ValueError for a delay over a week,
+        dramatiq's ConnectionClosed if Redis did not accept the message, and DiskFull, but not for a message that an
+        actor sends.
         """
         if self.binding.inline:
             delay = None  # there is no worker to handle it later
@@ -189,17 +250,19 @@ class Broker(dramatiq.Broker):
             if not 0 <= delay <= MAX_DELAY_MS:
                 raise ValueError(f"delay={delay} is invalid: expected 0 to {MAX_DELAY_MS} ms")
             message = message.copy(options={"eta": self.store.clock.now() + delay})
-        message = self._by_redis_clock(message)
+        message = self._by_redis_clock(message.copy())
         if not self.in_flight.running():
             self._require_disk_space()
         self.emit_before("enqueue", message, delay)
+        payload, id_ = message.encode(), message.message_id
         try:
-            while not self.store.enqueue(message.queue_name, message.message_id, message.encode(), delay):
-                message = message.copy(message_id=generate_unique_id())
+            while not self.store.enqueue(message.queue_name, id_, payload, delay):
+                # The message keeps its id, by which its result is found; only the queue needs another one.
+                id_ = f"{message.message_id}+{generate_unique_id()[:8]}"
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
         self.emit_after("enqueue", message, delay)
-        self._handle_inline(message)
+        self._handle_inline(message, id_)
         return message
 
     def enqueue_once(

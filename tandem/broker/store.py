@@ -204,6 +204,10 @@ class MessageStore:
         answer = cast("list[Any]", self._claim_by_id([keys.HEARTBEATS, *self._keys(queue)], [self.worker, raw(id_)]))
         return Delivery(queue, id_, answer[0], answer[1]) if answer else None
 
+    def size(self, queue: str) -> int:
+        """Return how many messages of a queue wait, are delayed or claimed."""
+        return self._redis.hlen(keys.payloads(queue))
+
     def now(self) -> int:
         """Return milliseconds since 1970 by the clock of Redis, which all workers share."""
         return self.clock.query()

@@ -52,8 +52,8 @@ def _refuse_too_little_memory(effective: Settings) -> None:
         )
 
 
-def require_runnable(effective: Settings) -> None:
-    """Load everything as the processes of a container do. Raises LoadError and SettingsError."""
+def require_runnable(effective: Settings) -> tuple[Workload, ...]:
+    """Load everything as the processes of a container do; return the workloads. Raises LoadError and SettingsError."""
     loaded = registry.load_and_verify(effective)
     _refuse_duplicate_commands(loaded)
     _refuse_unknown_queues(effective)
@@ -62,6 +62,7 @@ def require_runnable(effective: Settings) -> None:
         from tandem.web.application import create_app  # a container without the program web does not need Flask
 
         create_app(effective)
+    return loaded
 
 
 def _refuse_duplicate_commands(workloads: tuple[Workload, ...]) -> None:

@@ -12,9 +12,10 @@ COMMANDS = {
     "init": "tandem.cli.init:init",
     "purge": "tandem.cli.control_commands:purge",
     "resume": "tandem.cli.control_commands:resume",
+    "schedules": "tandem.cli.schedules:schedules",
     "send": "tandem.cli.send:send",
     "stats": "tandem.cli.stats:stats",
     "stop-workers": "tandem.cli.control_commands:stop_workers",
 }
 #: Commands that need the names of actors and queues, which the workloads declare.
-NEED_WORKLOADS = {"actors", "failed", "pause", "purge", "resume", "send", "stats", "stop-workers"}
+NEED_WORKLOADS = {"actors", "failed", "pause", "purge", "resume", "schedules", "send", "stats", "stop-workers"}

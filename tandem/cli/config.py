@@ -67,9 +67,13 @@ def _print_for_supervisor(effective: settings.Settings, *, check_beside: bool) -
 
 
 def _check(effective: settings.Settings) -> None:
-    from tandem.cli.check import require_runnable  # imported in the parallel process, so that it costs no time
+    # Imported in the parallel process, so that it costs no time.
+    from tandem import registry, runtime
+    from tandem.cli.check import require_runnable
+    from tandem.schedules import definitions
 
-    require_runnable(effective)
+    loaded = require_runnable(effective)
+    definitions.write(registry.schedule_definitions(loaded), runtime.get_broker().actors)
 
 
 def _write_proxy_configuration(effective: settings.Settings) -> int:

@@ -18,7 +18,9 @@ from tandem.monitor.alert_entries import FileStore, RedisStore, Store
 from tandem.monitor.alert_manager import AlertManager, Notify
 from tandem.monitor.alert_rules import SHARED, Thresholds, evaluate
 from tandem.monitor.collector import Collector
+from tandem.monitor.schedule_watch import ScheduleWatch
 from tandem.process import webhook
+from tandem.schedules.store import ScheduleStore
 from tandem.support.periodic import Periodic
 
 logger = logging.getLogger(__name__)
@@ -27,10 +29,18 @@ logger = logging.getLogger(__name__)
 class AlertLoop:
     """Checks as long as the process runs. It needs no shutdown: the next process continues from the stored state."""
 
-    def __init__(self, client: redis.Redis, thresholds: Thresholds, *, interval: float, notify: Notify | None) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        thresholds: Thresholds,
+        *,
+        interval: float,
+        notify: Notify | None,
+        schedules: ScheduleWatch | None = None,
+    ) -> None:
         self._interval = interval
         self._thresholds = thresholds
-        self._collector = Collector(client)
+        self._collector = Collector(client, schedules)
 
         def alert_manager(store: Store, now: Callable[[], float], *, shared: bool) -> AlertManager:
             host = socket.gethostname()
@@ -48,6 +58,7 @@ class AlertLoop:
             Thresholds.from_environment(os.environ),
             interval=float(os.environ["ALERT_INTERVAL"]),
             notify=partial(webhook.post, url) if url else None,
+            schedules=ScheduleWatch(ScheduleStore(connect_to(environment.redis_url()))),
         )
 
     def start(self) -> None:

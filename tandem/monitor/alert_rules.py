@@ -23,7 +23,7 @@ DATA = "/data"
 DISK_FREE_FACTOR = 2
 
 #: Alerts of the queue, which all containers on one Redis share; all others are a container's own.
-SHARED = frozenset({"queue-depth", "failure-rate", "oldest-message", "delayed-messages", "wrong-tokens"})
+SHARED = frozenset({"queue-depth", "failure-rate", "oldest-message", "delayed-messages", "wrong-tokens", "schedules"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class MetricsSnapshot:
     workers_down: process -> seconds. memory: bytes of the container. disks: folder -> share in use. free: folder ->
     bytes left. restarts: process -> recent unexpected ends. redis, web: what is wrong, or "". checks: name -> what is
     wrong, or "". queues: all of them. ended: actor -> recent outcomes of its messages. wrong_tokens: recent requests
-    refused for one.
+    refused for one. schedules: name -> why its last message is missing.
     """
 
     workers_down: Mapping[str, float] | None = None
@@ -74,6 +74,7 @@ class MetricsSnapshot:
     queues: Iterable[QueueState] | None = None
     ended: Mapping[str, Counts] | None = None
     wrong_tokens: int | None = None
+    schedules: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,14 @@ def _wrong_tokens(snapshot: MetricsSnapshot, _thresholds: Thresholds) -> Alert |
     return Alert(text, count, WRONG_TOKENS)
 
 
+def _schedules(snapshot: MetricsSnapshot, _thresholds: Thresholds) -> Alert | None:
+    late = _require(snapshot.schedules)
+    if not late:
+        return None
+    what = "; ".join(f"{name} {reason}" for name, reason in sorted(late.items()))
+    return Alert(f"schedules are overdue: {what}: queue schedules, queue failed show", len(late), 0)
+
+
 def _workers(snapshot: MetricsSnapshot, thresholds: Thresholds) -> Alert | None:
     limit = thresholds.worker_down
     down = {name: s for name, s in _require(snapshot.workers_down).items() if limit and s >= limit}
@@ -243,6 +252,7 @@ _RULES: dict[str, Callable[[MetricsSnapshot, Thresholds], Alert | None]] = {
     "oldest-message": _oldest_message,
     "delayed-messages": _delayed_messages,
     "wrong-tokens": _wrong_tokens,
+    "schedules": _schedules,
     "workers": _workers,
     "memory": _memory,
     "disk": _disk,

@@ -14,6 +14,7 @@ from tandem.broker.connection import NO_ANSWER, clock
 from tandem.broker.statistics import window
 from tandem.config import environment
 from tandem.monitor.alert_rules import MetricsSnapshot
+from tandem.monitor.schedule_watch import ScheduleWatch
 from tandem.operate import auth_failures
 from tandem.operate.queue_stats import queues
 from tandem.process import resource_usage, restarts, supervisor
@@ -62,10 +63,11 @@ def _down_since(process: dict[str, Any]) -> float:
 
 
 class Collector:
-    """Collects all metrics. `client`: the queue's Redis."""
+    """Collects all metrics. `client`: the queue's Redis, which decodes its answers."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, schedules: ScheduleWatch | None = None) -> None:
         self._client = client
+        self._schedules = schedules
         self._workers_down = WorkersDown()
 
     def collect(self) -> MetricsSnapshot:
@@ -87,7 +89,13 @@ class Collector:
         try:
             now = clock(self._client)
             ended, wrong_tokens = window(self._client, FAILURE_SECONDS, now), auth_failures.recent(self._client, now)
-            return {"redis": "", "queues": queues(self._client), "ended": ended, "wrong_tokens": wrong_tokens}
+            return {
+                "redis": "",
+                "queues": queues(self._client),
+                "ended": ended,
+                "wrong_tokens": wrong_tokens,
+                "schedules": self._schedules.overdue() if self._schedules else {},
+            }
         except redis.RedisError as error:
             return {} if _is_young("redis", processes) else {"redis": str(error)}
 

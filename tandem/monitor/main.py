@@ -17,6 +17,7 @@ from tandem.config import environment
 from tandem.monitor.alert_loop import AlertLoop
 from tandem.monitor.aof_sync import AofSync
 from tandem.monitor.heartbeat_relay import HeartbeatRelay
+from tandem.monitor.scheduler import Scheduler
 from tandem.process import supervisor
 from tandem.worker import heartbeat_file
 from tandem.worker.heartbeat_file import BEAT_SECONDS
@@ -53,6 +54,7 @@ def main() -> None:
     # In its own thread: a slow Redis or alert receiver must not delay the killing of hung workers.
     AlertLoop.from_environment().start()
     HeartbeatRelay(connect_to(environment.redis_url())).start()
+    Scheduler(connect_to(environment.redis_url())).start()
     if environment.redis_url() == environment.EMBEDDED_REDIS_URL:
         AofSync().start()
     detector = HangDetector()

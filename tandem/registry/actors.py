@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import dramatiq
-from dramatiq.middleware import AsyncIO
 
 from tandem.broker.broker import Broker
 from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.registry import places
 
-#: The minimum of each numeric option, and its description.
-_NUMBERS = {
-    "max_retries": (0, "a number from 0, or None for no limit"),
-    "retry_delay": (0, "milliseconds from 0"),
-    "retry_multiplier": (1, "a number from 1"),
+
+class _Expected(NamedTuple):
+    """What an option has to be."""
+
+    fits: Callable[[Any], bool]
+    text: str
+
+
+def _number_from(lowest: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) in (int, float) and value >= lowest
+
+
+def _none_or(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _throws(value: Any) -> bool:
+    kinds = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
+_MILLISECONDS = _Expected(_none_or(_number_from(0)), "milliseconds from 0")
+_FUNCTION = _Expected(_none_or(callable), "a function")
+#: dramatiq checks the names of options only.
+_OPTIONS = {
+    "max_retries": _Expected(_none_or(_number_from(0)), "a number from 0, or None for no limit"),
+    "retry_delay": _MILLISECONDS,
+    "min_backoff": _MILLISECONDS,
+    "max_backoff": _MILLISECONDS,
+    "max_age": _MILLISECONDS,
+    "retry_multiplier": _Expected(_number_from(1), "a number from 1"),
+    "throws": _Expected(_none_or(_throws), "a class of exceptions, or a tuple of them"),
+    "retry_when": _FUNCTION,
+    "on_failed": _FUNCTION,
+    "on_removed": _FUNCTION,
 }
 
 
@@ -43,30 +74,32 @@ def problems(broker: Broker, config: Settings) -> Iterator[str]:
             f"{places.of_function(actor.fn)}: the actor {actor.actor_name} belongs to another broker, and no worker "
             "here runs it: remove broker=… from @dramatiq.actor"
         )
-    runs_async = any(isinstance(part, AsyncIO) for part in broker.middleware)
     for actor in broker.actors.values():
         where = f"{places.of_function(actor.fn)}: the actor {actor.actor_name}"
-        yield from (f"{where} has {problem}" for problem in _wrong_numbers(actor.options))
+        yield from (f"{where} has {problem}" for problem in _wrong_options(actor, broker))
         limit = (actor.options.get("time_limit") or 0) / 1000
         if limit > config.message_time_limit:
             yield (
                 f"{where} may run for {limit:g} s, but a stop waits for only {config.message_time_limit} s: raise "
                 "MESSAGE_TIME_LIMIT (and STOP_GRACE_PERIOD), or lower the actor's time_limit"
             )
-        if _is_async(actor.fn) and not runs_async:
-            yield (
-                f"{where} is async, but no event loop runs it: write it with `def`, or add "
-                "dramatiq.middleware.AsyncIO() to the broker"
-            )
 
 
-def _wrong_numbers(options: Mapping[str, object]) -> Iterator[str]:
-    """Yield what is wrong with an actor's numeric options; dramatiq only checks the names of options."""
-    for name, (lowest, expected) in _NUMBERS.items():
-        value = options.get(name, lowest)
-        may_be_none = name == "max_retries" and value is None
-        if not may_be_none and not (type(value) in (int, float) and value >= lowest):  # type: ignore[operator]
-            yield f"{name}={value!r}: expected {expected}"
+def _wrong_options(actor: dramatiq.Actor[..., object], broker: Broker) -> Iterator[str]:
+    """Yield what is wrong with an actor's options."""
+    options = actor.options
+    for name in sorted(set(options).difference(broker.actor_options)):
+        near = difflib.get_close_matches(name, broker.actor_options, 1)
+        advice = f"did you mean {near[0]}?" if near else "add the middleware that defines it: Workload(middleware=[…])"
+        yield f"the option {name}, which no middleware knows: {advice}"
+    for name, expected in _OPTIONS.items():
+        if name in options and not expected.fits(options[name]):
+            yield f"{name}={options[name]!r}: expected {expected.text}"
+    if options.get("retry_delay") is not None and options.get("min_backoff") is not None:
+        yield "retry_delay and min_backoff, which are two names of one option: remove one of them"
+    target = options.get("on_retry_exhausted")
+    if target and target not in broker.actors:
+        yield f"on_retry_exhausted={target!r}: expected the name of an actor"
 
 
 def _foreign_actors(broker: Broker) -> list[dramatiq.Actor[..., object]]:
@@ -76,9 +109,10 @@ def _foreign_actors(broker: Broker) -> list[dramatiq.Actor[..., object]]:
     return list({id(actor): actor for actor in found if actor.broker is not broker}.values())
 
 
-def _is_async(function: object) -> bool:
+def has_async(broker: Broker) -> bool:
+    """Return whether an actor is a coroutine function, for which an event loop has to run."""
     # dramatiq wraps a coroutine function in a function that waits for it.
-    return inspect.iscoroutinefunction(inspect.unwrap(function))  # type: ignore[arg-type]
+    return any(inspect.iscoroutinefunction(inspect.unwrap(actor.fn)) for actor in broker.actors.values())
 
 
 def _where_broker_is_set() -> str:

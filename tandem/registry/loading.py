@@ -14,18 +14,9 @@ from tandem import runtime
 from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
-from tandem.registry import actors, conflicts, places
+from tandem.registry import actors, conflicts, middleware, places, schedules
 from tandem.registry.errors import LoadError
 from tandem.workload import Workload
-
-#: Replacements for options of dramatiq that Tandem does not have.
-_INSTEAD = {
-    "min_backoff": "retry_delay (ms, doubled by each retry: see RETRY_MULTIPLIER)",
-    "max_backoff": "nothing: retry_delay grows by retry_multiplier",
-    "retry_when": "throws, or raise PermanentError",
-    "on_retry_exhausted": "on_failed (a function)",
-    "max_age": "nothing: compare message_timestamp in the actor",
-}
 
 
 def load(config: Settings) -> tuple[Workload, ...]:
@@ -41,13 +32,15 @@ def load(config: Settings) -> tuple[Workload, ...]:
         raise SettingsError(lines)
     if lines := list(conflicts.duplicate_limits(loaded, config)):
         raise LoadError(lines)
+    middleware.add(runtime.get_broker(), loaded, config)
     return loaded
 
 
 def load_and_verify(config: Settings) -> tuple[Workload, ...]:
     """Load all workloads and verify that their actors can run. Raises LoadError and SettingsError."""
     loaded = load(config)
-    if lines := list(actors.problems(runtime.configure(config), config)):
+    broker = runtime.configure(config)
+    if lines := [*actors.problems(broker, config), *schedules.problems(broker, loaded)]:
         raise LoadError(lines)
     return loaded
 
@@ -112,5 +105,4 @@ def _hint(error: Exception) -> str:
         return f": install the package of {error.name} in the image, or correct the import"
     if twin := conflicts.twin_of_actor(str(error)):
         return f" The other one is at {twin}: rename one of them"
-    unknown = [f"{name}: {instead}" for name, instead in _INSTEAD.items() if name in str(error)]
-    return f" Use instead of {'; '.join(unknown)}" if "options are undefined" in str(error) and unknown else ""
+    return ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import dramatiq
-from dramatiq import Message, MessageProxy
-from dramatiq.errors import ActorNotFound, Retry
+from dramatiq import Message
+from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
 
 from tandem import logs
@@ -18,7 +19,8 @@ from tandem.broker import codec
 from tandem.broker.broker import Broker
 from tandem.broker.errors import ExpectedError, NoProgress, Rejected, Snooze
 from tandem.broker.store import Delivery, Outcome
-from tandem.worker import retries
+from tandem.worker import attempt
+from tandem.worker.attempt import Attempt
 from tandem.worker.retries import Retries
 
 logger = logging.getLogger(__name__)
@@ -48,63 +50,111 @@ class Executor:
         message = _decoded(delivery)
         if message is None:
             self._broker.in_flight.count_not_run()
-            return retries.undecodable(delivery)
+            return attempt.undecodable(delivery)
+        current = Attempt(message)
         try:
-            return self._run(delivery, message)
+            return self._run(delivery, current)
         except Exception as error:
             logger.exception("running %s failed", delivery.id)
             self._broker.in_flight.count_not_run()
-            actor = self._broker.actors.get(message.actor_name)
-            on_failed = actor.options.get("on_failed") if actor else None
-            return retries.undecided(delivery, message, error, on_failed, self._broker.store)
+            return self._undecided(delivery, current, error)
 
-    def _run(self, delivery: Delivery, message: Message[Any]) -> Outcome:
-        began, now = time.monotonic(), self._broker.store.clock.now()
-        waited = (now - max(message.message_timestamp, message.options.get("eta") or 0)) / 1000
+    def _run(self, delivery: Delivery, message: Attempt) -> Outcome:
+        began = time.monotonic()
         with logs.bound(message_id=message.message_id, actor=message.actor_name):
+            waited = self._waited(message)
             logger.info("started, attempt %d", message.options.get("retries", 0) + 1)
-            outcome = self._outcome(delivery, MessageProxy(message))
-            outcome.waited, outcome.ran = max(0.0, waited), time.monotonic() - began
+            outcome = self._outcome(delivery, message)
+            outcome.waited, outcome.ran = waited, time.monotonic() - began
             logger.info("%s in %.3f s", outcome.result, outcome.ran)
         return outcome
 
-    def _outcome(self, delivery: Delivery, message: Any) -> Outcome:
-        store = self._broker.store
+    def _waited(self, message: Attempt) -> float:
+        """Return the seconds since the message was sent or, if it was delayed, due."""
+        eta = message.options.get("eta") or 0
+        if not isinstance(eta, (int, float)):
+            logger.warning("ignoring the invalid eta %r", eta)
+            eta = 0
+        return max(0.0, (self._broker.store.clock.now() - max(message.message_timestamp, eta)) / 1000)
+
+    def _outcome(self, delivery: Delivery, message: Attempt) -> Outcome:
         try:
             actor = self._broker.get_actor(message.actor_name)
         except ActorNotFound as error:
             self._broker.in_flight.count_not_run()
-            return self._policy.failed(delivery, message, error, {}, store)
+            self._policy.decide(self._broker, message, error, {})
+            return self._decided(delivery, message, error, {})
         exception = self._attempt(actor, message)
         try:
-            if exception is None and not message.failed:
-                return Outcome(delivery, "completed", message.actor_name)
-            if exception is None:
-                exception = Rejected("a middleware rejected the message: it called message.fail()")
-            if isinstance(exception, (Snooze, Shutdown)):
-                return self._snoozed(delivery, message, exception, actor.options)
-            return self._policy.failed(delivery, message, exception, actor.options, store)
+            return self._decided(delivery, message, exception, actor.options)
         finally:
             # An exception references its frames and their variables, and those reference this frame: a cycle that only
             # the garbage collector would free.
             message.clear_exception()
+            message.trouble = None
             del exception
 
-    def _snoozed(self, delivery: Delivery, message: Any, exception: BaseException, options: dict[str, Any]) -> Outcome:
-        """Return the outcome of a snoozed delivery; without progress that it could have made, a failed attempt."""
-        stopping = self._broker.draining.is_set()
-        delay = getattr(exception, "delay", None)
-        progressed = retries.note_progress(message, getattr(exception, "progress", None))
-        # A message that makes workers exceed their memory limit must not do so again and again.
-        had_no_chance = stopping and not self._broker.over_memory_limit.is_set()
-        if progressed or delay is not None or had_no_chance:
-            return retries.snoozed(delivery, message, self._broker.store, stopping=stopping, delay=delay)
-        text = getattr(exception, "message", "")
-        reason = f" ({text})" if text else ""
-        no_progress = NoProgress(f"no progress: this delivery was snoozed before it had completed a part{reason}")
-        return self._policy.failed(delivery, message, no_progress, options, self._broker.store)
+    def _decided(
+        self, delivery: Delivery, message: Attempt, exception: BaseException | None, options: dict[str, Any]
+    ) -> Outcome:
+        """Return the outcome that was decided while the hooks of the middleware ran."""
+        if message.trouble is not None:
+            return self._undecided(delivery, message, message.trouble)
+        if message.failed:
+            return self._failed(delivery, message, exception, options)
+        if message.retry_in is not None:
+            self._emit_end("ack", message)
+            return Outcome(delivery, "retried", message.actor_name, message.encode(), str(message.retry_in))
+        if exception is not None:
+            delay = getattr(exception, "delay", None)
+            stopping = self._broker.draining.is_set()
+            return attempt.snoozed(delivery, message, self._broker.store, stopping=stopping, delay=delay)
+        self._emit_end("ack", message)
+        return Outcome(delivery, "completed", message.actor_name)
 
-    def _attempt(self, actor: Any, message: Any) -> BaseException | None:
+    def _failed(
+        self, delivery: Delivery, message: Attempt, exception: BaseException | None, options: dict[str, Any]
+    ) -> Outcome:
+        """Tell everybody that the message becomes a dead letter, and return that outcome.
+
+        A worker that dies meanwhile tells them again, and one that has lost the message calls nobody.
+        """
+        store = self._broker.store
+        if exception is None:
+            exception = Rejected(message.rejection or "a middleware rejected the message: it called message.fail()")
+            message.stuff_exception(exception)
+            message.note(exception, store.worker)
+            logger.warning("gave up: %s", exception)
+        try:
+            self._broker.emit_before("nack", message)
+            for what, callback in (
+                ("on_failed", options.get("on_failed")),
+                ("on_retry_exhausted", self._exhausted(message, options)),
+            ):
+                attempt.notify(callback, message, exception, what=what, unless=lambda: not store.is_current(delivery))
+            self._broker.emit_after("nack", message)
+            return attempt.dead_letter(delivery, message, exception)
+        finally:
+            del exception
+
+    def _exhausted(self, message: Attempt, options: dict[str, Any]) -> Callable[..., Any] | None:
+        """Return what sends the message to the actor that `on_retry_exhausted` names, if no retry was left."""
+        name = message.options.get("on_retry_exhausted") or options.get("on_retry_exhausted")
+        if not name or message.exhausted is None:
+            return None
+        return lambda *_: self._broker.get_actor(name).send(message.asdict(), message.exhausted)
+
+    def _undecided(self, delivery: Delivery, message: Attempt, error: Exception) -> Outcome:
+        actor = self._broker.actors.get(message.actor_name)
+        on_failed = actor.options.get("on_failed") if actor else None
+        return attempt.undecided(delivery, message, error, on_failed, self._broker.store)
+
+    def _emit_end(self, signal: str, message: Attempt) -> None:
+        """Call the hooks for the end of a message. In dramatiq they come after it was stored, here right before."""
+        self._broker.emit_before(signal, message)
+        self._broker.emit_after(signal, message)
+
+    def _attempt(self, actor: Any, message: Attempt) -> BaseException | None:
         """Return what the actor raised, or None; a skipped message counts as completed, unless it also failed."""
         ended: tuple[str, dict[str, Any]] | None = None
         while True:
@@ -120,21 +170,43 @@ class Executor:
                 logger.debug("the interrupt arrived late")
                 ended = ended or ("process_message", {"exception": interrupt})
 
-    def _call(self, actor: Any, message: Any) -> tuple[str, dict[str, Any]]:
+    def _call(self, actor: Any, message: Attempt) -> tuple[str, dict[str, Any]]:
         """Call the actor; return the signal to emit after it, and the arguments of the signal."""
         try:
             self._broker.emit_before("process_message", message)
             result = actor(*message.args, **message.kwargs) if not message.failed else None
-        except SkipMessage:
-            logger.info("skipped")
+        except SkipMessage as skipped:
+            message.rejection = str(skipped)
+            logger.info("skipped%s", f": {skipped}" if str(skipped) else "")
             return "skip_message", {}
         except BaseException as error:
-            message.stuff_exception(error)
-            _begin_at_actor(error)
-            if not isinstance(error, (ExpectedError, Retry, Shutdown, actor.options.get("throws") or ())):
-                logger.error("failed", exc_info=error)
-            return "process_message", {"exception": error}
+            return "process_message", {"exception": self._raised(error, message, actor.options.get("throws") or ())}
         return "process_message", {"result": result}
+
+    def _raised(self, raised: BaseException, message: Attempt, throws: Any) -> BaseException:
+        """Return the exception that the attempt ended with, logged."""
+        error = self._as_failure(raised, message)
+        message.stuff_exception(error)
+        _begin_at_actor(error)
+        if isinstance(error, RateLimitExceeded):
+            logger.debug("the rate limit is exceeded: %s", error)
+        elif not isinstance(error, (ExpectedError, Retry, Shutdown, throws)):
+            # With a traceback, because its text does not say it all.
+            logger.error("failed", exc_info=error)
+        return error
+
+    def _as_failure(self, error: BaseException, message: Attempt) -> BaseException:
+        """Return the exception, or NoProgress for a snoozed delivery that could have made progress and made none."""
+        if not isinstance(error, (Snooze, Shutdown)):
+            return error
+        # A message that makes workers exceed their memory limit must not do so again and again.
+        had_no_chance = self._broker.draining.is_set() and not self._broker.over_memory_limit.is_set()
+        progressed = attempt.note_progress(message, getattr(error, "progress", None))
+        if progressed or getattr(error, "delay", None) is not None or had_no_chance:
+            return error
+        text = getattr(error, "message", "")
+        reason = f" ({text})" if text else ""
+        return NoProgress(f"no progress: this delivery was snoozed before it had completed a part{reason}")
 
 
 def _begin_at_actor(error: BaseException) -> None:

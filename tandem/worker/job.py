@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dramatiq
 from dramatiq.middleware import CurrentMessage
 
@@ -36,6 +38,13 @@ def is_stopping() -> bool:
     """Return whether this process's worker has stopped claiming messages. Thread-safe."""
     broker = dramatiq.get_broker()
     return isinstance(broker, Broker) and broker.draining.is_set()
+
+
+def scheduled_at() -> datetime | None:
+    """Return the tick for which a schedule has sent the message on this thread, in UTC; None if none did."""
+    message = CurrentMessage.get_current_message()
+    tick = message.options.get("scheduled_at") if message is not None else None
+    return None if tick is None else datetime.fromtimestamp(tick, UTC)
 
 
 def is_last_attempt() -> bool:

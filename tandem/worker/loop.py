@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import TypeVar
 
 import redis
@@ -20,10 +20,10 @@ import redis
 from tandem.broker.broker import Broker
 from tandem.broker.store import MAX_BATCH, Delivery, Outcome, by_queue
 from tandem.support.backoff import Backoff
+from tandem.worker.attempt import UNDECODABLE, undecodable
 from tandem.worker.executor import Executor
 from tandem.worker.notifier import Notifier
 from tandem.worker.quota import Quota
-from tandem.worker.retries import UNDECODABLE, undecodable
 
 logger = logging.getLogger(__name__)
 
@@ -247,6 +247,14 @@ class Worker:
     # --- running ---------------------------------------------------------------------------------------------------
 
     def _run_all(self) -> None:
+        thread = current_thread()
+        self._broker.emit_after("worker_thread_boot", thread)
+        try:
+            self._run_until_stopped()
+        finally:
+            self._broker.emit_before("worker_thread_shutdown", thread)
+
+    def _run_until_stopped(self) -> None:
         while (delivery := self._prefetched.get()) is not None:
             self._last_started = time.monotonic()
             outcome = self._executor.run(delivery)

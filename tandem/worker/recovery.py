@@ -11,7 +11,8 @@ from tandem.broker import codec
 from tandem.broker.broker import Broker
 from tandem.broker.errors import PermanentError
 from tandem.broker.store import Delivery, MessageStore
-from tandem.worker import retries
+from tandem.worker import attempt
+from tandem.worker.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
@@ -79,18 +80,23 @@ def _requeue(store: MessageStore, queue: str, messages: list[Delivery]) -> None:
 
 
 def _dead_letter(broker: Broker, store: MessageStore, delivery: Delivery) -> None:
-    message = codec.decode(delivery.payload)
-    if message is None:
-        store.ack(delivery.queue, [retries.undecodable(delivery)])
+    decoded = codec.decode(delivery.payload)
+    if decoded is None:
+        store.ack(delivery.queue, [attempt.undecodable(delivery)])
         return
+    message = Attempt(decoded)
     reason = WorkerKilled(f"{delivery.delivery_count} workers died while they handled this message")
     logger.error("gave up %s of %s: %s", message.message_id, message.actor_name, reason)
     try:
         on_failed = broker.get_actor(message.actor_name).options.get("on_failed")
     except ActorNotFound:
         on_failed = None
-    # Calls on_failed before the message leaves the queue: in the opposite order, a death in between would leave a
-    # failure that was never reported.
-    retries.notify_failed(on_failed, message, reason)
-    retries.note_attempt(message, reason, store.worker)
-    store.ack(delivery.queue, [retries.dead_letter(delivery, message, reason)])
+    message.fail()
+    message.stuff_exception(reason)
+    # Called before the message leaves the queue: in the opposite order, a death in between would leave a failure that
+    # was never reported.
+    broker.emit_before("nack", message)
+    attempt.notify(on_failed, message, reason, what="on_failed")
+    broker.emit_after("nack", message)
+    message.note(reason, store.worker)
+    store.ack(delivery.queue, [attempt.dead_letter(delivery, message, reason)])

@@ -1,4 +1,9 @@
-"""The outcome of a failed attempt: another attempt after a growing delay, or a dead letter."""
+"""Decides about a failed attempt: another one after a growing delay, or a dead letter.
+
+The options are dramatiq's, with names of ours for some of them, and the decision comes at the same moment as in
+dramatiq: middleware that is called afterwards sees `message.failed` and the options `retries`, `traceback` and
+`requeue_timestamp`. The worker stores what was decided.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +11,41 @@ import logging
 import math
 import random
 import time
-import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-import redis
-from dramatiq import Message, Middleware
-from dramatiq.errors import ActorNotFound, BrokerConnectionError, DecodeError, Retry
+from dramatiq import Broker as BaseBroker
+from dramatiq import Middleware
+from dramatiq.errors import ActorNotFound, DecodeError, RateLimitExceeded, Retry
+from dramatiq.middleware import Shutdown
 
-from tandem.broker.errors import PermanentError
-from tandem.broker.store import MAX_DELAY_MS, Delivery, MessageStore, Outcome
+from tandem.broker.broker import Broker
+from tandem.broker.errors import PermanentError, Snooze
+from tandem.broker.store import MAX_DELAY_MS
 from tandem.config.settings import MAX_RETRIES, RETRY_DELAY, RETRY_MULTIPLIER
-from tandem.support.backoff import Backoff
-from tandem.support.times import iso
+from tandem.worker.attempt import Attempt, formatted
 
 logger = logging.getLogger(__name__)
 
-# The actor of a payload that cannot be decoded.
-UNDECODABLE = "?"
 JITTER = 0.1
-BACKOFF = (0.1, 5.0)
-# What a dead letter keeps: attempts, characters of an error's text and of a traceback.
-MAX_ATTEMPTS_KEPT = 20
-MAX_ERROR_LENGTH = 2_000
-MAX_TRACEBACK_LENGTH = 20_000
+#: Without a `max_retries` of its own, a message that a rate limiter of dramatiq refuses waits for about a quarter of an
+#: hour: this many retries, this long (ms) apart at most. Waiting is no failure, and dramatiq's own default is 20, too.
+RATE_LIMIT_RETRIES, RATE_LIMIT_MAX_BACKOFF = 20, 60_000
+#: The names of the first delay, dramatiq's and ours.
+FIRST_DELAY = ("retry_delay", "min_backoff")
+
+Options = Mapping[str, Any]
 
 
 class Retries(Middleware):
     """Retries a failed message after `delay` ms, `delay * multiplier` ms and so on, each ±10 %.
 
     An actor, or `send_with_options` for one message, can choose its own `max_retries` (None: no limit), `retry_delay`
-    and `retry_multiplier`, and an actor in `throws` the errors that no retry can fix. Its option `on_failed` is called
-    with the message and the exception before the message becomes a dead letter; it can be called again if the process
-    dies in between.
-
-    It is a middleware only because dramatiq gets the names of options from middleware.
+    or `min_backoff`, `retry_multiplier`, `max_backoff` and `on_retry_exhausted` (the name of an actor, to which the
+    message is sent); an actor also `throws` (the errors that no retry can fix), `retry_when` (a function of the number
+    of retries and the exception, instead of `max_retries`), and `on_failed` (a function of the message and the
+    exception, called before the message becomes a dead letter). `on_failed` is called again, and `on_retry_exhausted`
+    sent to again, if the process dies before the dead letter is stored.
     """
 
     def __init__(
@@ -52,143 +57,117 @@ class Retries(Middleware):
 
     @property
     def actor_options(self) -> set[str]:
-        return {"max_retries", "retry_delay", "retry_multiplier", "throws", "on_failed", "on_removed"}
+        return {
+            "max_retries",
+            *FIRST_DELAY,
+            "retry_multiplier",
+            "max_backoff",
+            "retry_when",
+            "on_retry_exhausted",
+            "throws",
+            "on_failed",
+            "on_removed",
+        }
 
-    def failed(
-        self, delivery: Delivery, message: Any, exception: BaseException, options: dict[str, Any], store: MessageStore
-    ) -> Outcome:
-        """Return the outcome of an attempt that ended with `exception`. `options`: the actor's."""
-        chosen = {**options, **message.options}
-        note_attempt(message, exception, store.worker)
+    def after_process_message(
+        self, broker: BaseBroker, message: Any, *, result: object = None, exception: BaseException | None = None
+    ) -> None:
+        """Decide about an attempt that ended with `exception`; a message that goes on later has not failed."""
+        if exception is None or isinstance(exception, Snooze) or message.is_decided:
+            return
+        options = broker.get_actor(message.actor_name).options
+        if isinstance(exception, Shutdown) and {**options, **message.options}.get("max_retries") != 0:
+            return
+        self.decide(cast(Broker, broker), message, exception, options)
+
+    def decide(self, broker: Broker, message: Attempt, exception: BaseException, options: Options) -> None:
+        """Set `message.retry_in`, `failed` or `trouble`. `options`: the actor's."""
+        message.note(exception, broker.worker)
         try:
-            retries = int(message.options.get("retries", 0))
-            if not self._is_final(exception, retries, chosen):
-                return self._retried(delivery, message, exception, chosen, store)
-            logger.error("gave up after attempt %d: %s: %s", retries + 1, type(exception).__name__, exception)
+            self._decide(broker, message, exception, options)
         except (TypeError, ValueError, ArithmeticError) as trouble:
             # Options of a message are not validated. Invalid ones must not hide what the actor raised.
-            logger.error("gave up, because the message's options are invalid: %s; it raised %r", trouble, exception)
-        notify_failed(options.get("on_failed"), message, exception, unless=lambda: not store.is_current(delivery))
-        return dead_letter(delivery, message, exception)
+            logger.warning("gave up, because the message's options are invalid: %s; it raised %r", trouble, exception)
+            message.fail()
+        except Exception as trouble:
+            logger.exception("deciding about %s failed", message.message_id)
+            message.trouble = trouble
 
-    def _retried(
-        self, delivery: Delivery, message: Any, exception: BaseException, options: dict[str, Any], store: MessageStore
-    ) -> Outcome:
+    def _decide(self, broker: Broker, message: Attempt, exception: BaseException, options: Options) -> None:
         retries = int(message.options.get("retries", 0))
-        delay = self._delay(exception, retries, options)
         message.options["retries"] = retries + 1
-        message.options["eta"] = store.clock.now() + delay
+        message.options["traceback"] = formatted(exception)
+        message.options["requeue_timestamp"] = int(time.time() * 1000)
+        chosen = {**options, **message.options}
+        reason = f"{type(exception).__name__}: {exception}"
+        if _is_permanent(exception, chosen):
+            level = logging.INFO if _is_thrown(exception, chosen) else logging.WARNING
+            logger.log(level, "gave up after attempt %d: %s", retries + 1, reason)
+            message.fail()
+        elif not self._may_retry(exception, retries, chosen):
+            logger.warning("gave up after attempt %d: %s", retries + 1, reason)
+            message.exhausted = {"retries": retries, "max_retries": self._max_retries(chosen, exception)}
+            message.fail()
+        else:
+            self._retry(broker, message, exception, options, retries)
+
+    def _retry(
+        self, broker: Broker, message: Attempt, exception: BaseException, options: Options, retries: int
+    ) -> None:
+        delay = self._delay(exception, retries, message.options, options)
+        level = logging.INFO if isinstance(exception, (Retry, RateLimitExceeded)) else logging.WARNING
         reason = str(exception) or type(exception).__name__
-        logger.warning("attempt %d failed, retrying in %d ms: %s", retries + 1, delay, reason)
-        return Outcome(delivery, "retried", message.actor_name, message.encode(), str(delay))
+        logger.log(level, "attempt %d failed, retrying in %d ms: %s", retries + 1, delay, reason)
+        # dramatiq enqueues a retry like any other message; its hooks may change the options.
+        broker.emit_before("enqueue", message, delay)
+        message.options["eta"] = broker.store.clock.now() + delay
+        message.retry_in = delay
+        broker.emit_after("enqueue", message, delay)
 
-    def _is_final(self, exception: BaseException, retries: int, options: dict[str, Any]) -> bool:
-        # `throws` is a class or classes; a message's own options come as JSON and cannot hold any.
-        throws = options.get("throws") or ()
-        if isinstance(exception, (PermanentError, ActorNotFound, DecodeError, throws)):
-            return True
-        return self.is_exhausted(retries, options)
+    def _may_retry(self, exception: BaseException, retries: int, chosen: Options) -> bool:
+        retry_when: Callable[[int, BaseException], bool] | None = chosen.get("retry_when")
+        if retry_when is not None:
+            return bool(retry_when(retries, exception))
+        most = self._max_retries(chosen, exception)
+        return most is None or retries < most
 
-    def is_exhausted(self, retries: int, options: dict[str, Any]) -> bool:
-        """Return whether no retry is left after `retries`. `options`: the actor's with the message's."""
-        most = options.get("max_retries", self.max_retries)
+    def _max_retries(self, chosen: Options, exception: BaseException | None = None) -> int | None:
+        default = self.max_retries
+        if isinstance(exception, RateLimitExceeded):
+            default = max(default, RATE_LIMIT_RETRIES)
+        return cast("int | None", chosen.get("max_retries", default))
+
+    def is_exhausted(self, retries: int, chosen: Options) -> bool:
+        """Return whether no retry is left after `retries`; unknown with `retry_when`, so not.
+
+        `chosen`: the actor's options with the message's.
+        """
+        if chosen.get("retry_when") is not None:
+            return False
+        most = self._max_retries(chosen)
         return most is not None and retries >= most
 
-    def _delay(self, exception: BaseException, retries: int, options: dict[str, Any]) -> int:
+    def _delay(self, exception: BaseException, retries: int, of_message: Options, of_actor: Options) -> int:
         if isinstance(exception, Retry) and exception.delay is not None:
-            return int(exception.delay)
-        multiplier = options.get("retry_multiplier", self.multiplier)
-        delay: float = options.get("retry_delay", self.delay) * math.exp(min(retries * math.log(multiplier), 50))
+            return int(min(max(exception.delay, 0), MAX_DELAY_MS))
+        chosen = {**of_actor, **of_message}
+        own = (
+            options[name] for options in (of_message, of_actor) for name in FIRST_DELAY if options.get(name) is not None
+        )
+        first: float = next(own, self.delay)
+        multiplier = chosen.get("retry_multiplier", self.multiplier)
+        most = chosen.get("max_backoff")
+        if most is None:
+            most = RATE_LIMIT_MAX_BACKOFF if isinstance(exception, RateLimitExceeded) else MAX_DELAY_MS
+        delay = first * math.exp(min(retries * math.log(multiplier), 50))
         # Spreads the retries of messages that failed together; not a secret.
-        return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), MAX_DELAY_MS))  # noqa: S311
+        return round(min(delay * random.uniform(1 - JITTER, 1 + JITTER), most, MAX_DELAY_MS))  # noqa: S311
 
 
-def snoozed(
-    delivery: Delivery, message: Any, store: MessageStore, *, stopping: bool, delay: int | None = None
-) -> Outcome:
-    """Return the outcome of a snoozed delivery: a stopping worker puts the message at the head of its queue.
-
-    delay: ms after which it continues, if not at once.
-    """
-    message.options["eta"] = store.clock.now() + (delay or 0)
-    if delay:
-        logger.info("continues in a new delivery in %d ms", delay)
-        where = str(delay)
-    else:
-        logger.info("a part is done, the rest continues in a new delivery")
-        where = "head" if stopping else "tail"
-    return Outcome(delivery, "snoozed", message.actor_name, message.encode(), where)
+def _is_permanent(exception: BaseException, chosen: Options) -> bool:
+    return isinstance(exception, (PermanentError, ActorNotFound, DecodeError)) or _is_thrown(exception, chosen)
 
 
-def note_progress(message: Any, progress: float | None) -> bool:
-    """Record the message's progress; return whether it has grown since the delivery before."""
-    if progress is None:
-        return False
-    before = message.options.get("progress", 0)
-    message.options["progress"] = progress
-    return bool(progress > before)
-
-
-def note_attempt(message: Any, exception: BaseException, worker: str) -> None:
-    """Add a failed attempt to the message's own record."""
-    attempt = {
-        "at": iso(time.time(), milliseconds=True),
-        "worker": worker,
-        "error": type(exception).__name__,
-        "message": str(exception)[:MAX_ERROR_LENGTH],
-    }
-    options = message.options
-    # Any client can write anything to Redis: an invalid record is replaced, so that this attempt is not lost.
-    known, count = options.get("attempts"), options.get("attempt_count")
-    options["attempts"] = [*(known if isinstance(known, list) else []), attempt][-MAX_ATTEMPTS_KEPT:]
-    options["attempt_count"] = (count if isinstance(count, int) else 0) + 1
-
-
-def dead_letter(delivery: Delivery, message: Any, exception: BaseException) -> Outcome:
-    """Return the outcome of the last attempt."""
-    message.options["traceback"] = "".join(traceback.format_exception(exception, limit=-30))[-MAX_TRACEBACK_LENGTH:]
-    message.options["failed_at"] = iso(time.time(), milliseconds=True)
-    message.options.pop("eta", None)
-    kind = f"{message.actor_name}\t{type(exception).__name__}"
-    return Outcome(delivery, "failed", message.actor_name, message.encode(), kind)
-
-
-def undecided(
-    delivery: Delivery, message: Any, error: Exception, on_failed: Callable[..., Any] | None, store: MessageStore
-) -> Outcome:
-    """Return a dead letter for a message whose outcome could not be decided: a bug, or options of wrong types."""
-    logger.error("the outcome of %s of %s is undecided: it becomes a dead letter", delivery.id, delivery.queue)
-    note_attempt(message, error, store.worker)
-    notify_failed(on_failed, message, error, unless=lambda: not store.is_current(delivery))
-    return dead_letter(delivery, message, error)
-
-
-def undecodable(delivery: Delivery) -> Outcome:
-    """Return the outcome of a payload that cannot be decoded: a dead letter with the same payload."""
-    logger.error("the message %s of %s cannot be decoded: it becomes a dead letter", delivery.id, delivery.queue)
-    return Outcome(delivery, "failed", UNDECODABLE, delivery.payload, f"{UNDECODABLE}\tDecodeError")
-
-
-def notify_failed(
-    on_failed: Callable[[Message[Any], BaseException], Any] | None,
-    message: Any,
-    error: BaseException,
-    *,
-    unless: Callable[[], bool] = lambda: False,
-) -> None:
-    """Call the actor's `on_failed`, repeatedly while Redis is unavailable; its other errors are logged and ignored.
-
-    `unless`: called right before; returns whether another worker has the message by now.
-    """
-    backoff = Backoff(*BACKOFF)
-    while on_failed:
-        try:
-            if not unless():
-                on_failed(message, error)
-        except (redis.RedisError, BrokerConnectionError) as trouble:
-            logger.warning("%s failed because of Redis, retrying in %.1f s: %s", on_failed, backoff.pause, trouble)
-            backoff.wait()
-            continue
-        except Exception:
-            logger.exception("on_failed of %s failed", message.actor_name)
-        return
+def _is_thrown(exception: BaseException, chosen: Options) -> bool:
+    # `throws` is a class or classes; a message's own options come as JSON and cannot hold any.
+    return isinstance(exception, chosen.get("throws") or ())

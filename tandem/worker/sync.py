@@ -26,6 +26,9 @@ class InlineWorker:
             # Here and not in the constructor: threads that were started before a fork do not exist in the child.
             self._booted = os.getpid()
             self._broker.emit_after("process_boot")
+            # The event loop of async actors starts here.
+            self._broker.emit_before("worker_boot", self)
+            self._broker.emit_after("worker_boot", self)
         store = self._broker.store
         while delivery := store.claim_by_id(queue, id_):
             outcome = Executor(self._broker).run(delivery)

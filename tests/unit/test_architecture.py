@@ -32,21 +32,22 @@ MAY_IMPORT = {
     "broker": {"support", "config", "logs"},
     "process": {"broker", "config", "support", "logs"},
     "operate": {"broker", "config", "logs"},
+    "schedules": {"support", "broker"},
     "sse": {"support", "broker", "config", "logs"},
     "safe_http": {"support", "broker", "config"},
-    "worker": {"support", "broker", "config", "logs", "operate", "process"},
+    "worker": {"support", "broker", "config", "logs", "operate", "process", "schedules"},
     "health": {"broker", "config", "process", "support", "worker"},
     "runtime": {"broker", "config", "logs", "worker"},
-    "workload": {"config", "health", "openapi"},
-    "monitor": {"broker", "config", "support", "health", "logs", "operate", "process", "worker"},
-    "registry": {"broker", "config", "runtime", "workload"},
+    "workload": {"config", "health", "openapi", "schedules"},
+    "monitor": {"broker", "config", "support", "health", "logs", "operate", "process", "schedules", "worker"},
+    "registry": {"broker", "config", "operate", "runtime", "schedules", "workload"},
     "web": {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
         "workload",
     },
     "cli": {
         *("broker", "config", "support", "health", "logs", "monitor", "operate", "process", "registry", "runtime"),
-        *("web", "worker", "workload"),
+        *("schedules", "web", "worker", "workload"),
     },
 }
 

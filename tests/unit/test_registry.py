@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from dramatiq.middleware import AsyncIO
 
+from tandem.broker.broker import Broker
+from tandem.broker.in_flight import InFlight
+from tandem.worker.time_limit import TimeLimit
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -44,7 +48,22 @@ except (registry.LoadError, SettingsError) as error:
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("module", [GOOD, GOOD.replace("actor\n", "actor(max_retries=None, retry_delay=0)\n")])
+DRAMATIQS = (
+    "max_retries=5, min_backoff=1000, max_backoff=60_000, retry_when=lambda retries, exception: retries < 5, "
+    "throws=(KeyError, ValueError), max_age=86_400_000, on_retry_exhausted='work', time_limit=1000, priority=5"
+)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        GOOD,
+        GOOD.replace("actor\n", "actor(max_retries=None, retry_delay=0)\n"),
+        GOOD.replace("actor\n", f"actor({DRAMATIQS})\n"),
+        GOOD.replace("def work", "async def work"),
+    ],
+    ids=["an actor", "its retries", "dramatiq's options", "async"],
+)
 def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module: str) -> None:
     assert load(tmp_path, module) == []
 
@@ -63,8 +82,23 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
             "mine.py:7: ValueError: An actor named 'work' is already registered. The other one is at mine.py:3: ",
         ),
         (
-            "import dramatiq\n\n@dramatiq.actor(min_backoff=60)\ndef work():\n    pass\n",
-            "Use instead of min_backoff: retry_delay",
+            GOOD.replace("actor\n", "actor(min_backof=60)\n"),
+            "mine.py:3: the actor work has the option min_backof, which no middleware knows: did you mean min_backoff?",
+        ),
+        (GOOD.replace("actor\n", "actor(shiny=1)\n"), "which no middleware knows: add the middleware that defines it"),
+        (
+            GOOD.replace("actor\n", "actor(min_backoff=1, retry_delay=1)\n"),
+            "the actor work has retry_delay and min_backoff, which are two names of one option: remove one of them",
+        ),
+        (GOOD.replace("actor\n", "actor(max_backoff=-1)\n"), "work has max_backoff=-1: expected milliseconds from 0"),
+        (GOOD.replace("actor\n", "actor(retry_when=5)\n"), "the actor work has retry_when=5: expected a function"),
+        (
+            GOOD.replace("actor\n", "actor(throws='ValueError')\n"),
+            "the actor work has throws='ValueError': expected a class of exceptions, or a tuple of them",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(on_retry_exhausted='nobody')\n"),
+            "the actor work has on_retry_exhausted='nobody': expected the name of an actor",
         ),
         (
             "import dramatiq\ndramatiq.get_broker().add_middleware(dramatiq.middleware.Retries())\n",
@@ -88,7 +122,6 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
             "mine.py:3: the actor work has max_retries='3': expected a number from 0, or None for no limit",
         ),
         ("x = 1\n", "no workload has an actor: declare one with @dramatiq.actor"),
-        (GOOD.replace("def work", "async def work"), "mine.py:3: the actor work is async, but no event loop runs it"),
         (
             GOOD.replace("actor\n", "actor(time_limit=7_200_000)\n"),
             "mine.py:3: the actor work may run for 7200 s, but a stop waits for only 600 s: raise MESSAGE_TIME_LIMIT",
@@ -96,7 +129,7 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
     ],
     ids=lambda value: None,
 )
-def test_what_cannot_run_is_refused_in_one_line(tmp_path: Path, module: str, said: str) -> None:
+def test_workloads_that_cannot_run_are_refused_in_one_line(tmp_path: Path, module: str, said: str) -> None:
     (line,) = load(tmp_path, module)
     assert said in line, line
 
@@ -185,3 +218,68 @@ def test_settings_of_all_workloads_are_reported_at_once(tmp_path: Path) -> None:
 def test_the_registry_accepts_names_and_workloads(tmp_path: Path) -> None:
     application(tmp_path, named=workload("named"), registered=workload("given") + "workloads = ('named', workload)\n")
     assert said(tmp_path) == []
+
+
+RESULTS = """
+import dramatiq
+from dramatiq.middleware import AgeLimit
+from dramatiq.results import Results
+from dramatiq.results.backends import StubBackend
+from tandem import Placed, Workload
+
+@dramatiq.actor(store_results=True)
+def {name}():
+    return 5
+
+workload = Workload(name="{name}", middleware={middleware})
+"""
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        "[Results(backend=StubBackend())]",
+        "lambda config: [Results(backend=StubBackend())]",
+        "[Placed(Results(backend=StubBackend()), before=AgeLimit)]",
+    ],
+)
+def test_middleware_of_a_workload_brings_options_for_actors_that_were_declared_before(
+    tmp_path: Path, middleware: str
+) -> None:
+    application(tmp_path, a=RESULTS.format(name="a", middleware=middleware), registered="workloads = ('a',)\n")
+    assert said(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("middleware", "line"),
+    [
+        ("[5]", "the middleware 5 of a is invalid: expected an instance of dramatiq.Middleware"),
+        ("[Results]", "of a is invalid: expected an instance of dramatiq.Middleware"),
+        (
+            "[Placed(Results(backend=StubBackend()), before=Results)]",
+            "the middleware Results of a cannot be added: Middleware <class 'dramatiq.results.middleware.Results'> not",
+        ),
+        (
+            "[Placed(Results(backend=StubBackend()), before=AgeLimit, after=AgeLimit)]",
+            "the middleware Results of a cannot be added: provide either 'before' or 'after', but not both",
+        ),
+        ("[dramatiq.middleware.Retries()]", "the middleware Retries of a cannot be added: dramatiq.middleware.Retries"),
+    ],
+)
+def test_middleware_that_cannot_be_added_is_refused_with_its_workload(
+    tmp_path: Path, middleware: str, line: str
+) -> None:
+    application(tmp_path, a=RESULTS.format(name="a", middleware=middleware), registered="workloads = ('a',)\n")
+    (found,) = said(tmp_path)
+    assert line in found
+
+
+def test_middleware_of_a_workload_runs_within_the_time_limit_of_none(broker: Broker) -> None:
+    """An interrupt in a hook would end the worker's thread, not the message."""
+    broker.add_middleware(AsyncIO())
+    assert [type(part).__name__ for part in broker.middleware][-2:] == ["AsyncIO", "TimeLimit"]
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker(middleware=[InFlight(), TimeLimit()])

@@ -401,14 +401,15 @@ def message(id_: str = "a") -> dramatiq.Message[Any]:
     return dramatiq.Message("default", "work", (), {}, {}, message_id=id_)
 
 
-def test_a_message_whose_id_is_taken_gets_a_new_one_and_nothing_is_lost(redis_: FakeRedis) -> None:
+def test_a_message_that_is_sent_twice_keeps_its_id_and_is_delivered_twice(redis_: FakeRedis) -> None:
     broker = broker_on(redis_)
     first, second = broker.enqueue(message()), broker.enqueue(message())
 
-    assert first.message_id == "a" != second.message_id
-    assert waiting(redis_) == ["a", second.message_id]
+    assert first.message_id == second.message_id == "a"
+    one, two = waiting(redis_)
+    assert one == "a" and two.startswith("a+")
     delivery = fetch(broker.store)
-    assert [dramatiq.Message.decode(one.payload).message_id for one in delivery] == ["a", second.message_id]
+    assert [dramatiq.Message.decode(one.payload).message_id for one in delivery] == ["a", "a"]
 
 
 def test_a_delayed_message_waits_and_knows_for_when(redis_: FakeRedis, clock: Clock) -> None:

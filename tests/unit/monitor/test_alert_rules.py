@@ -121,7 +121,7 @@ def test_a_check_of_a_workload_cannot_take_the_place_of_a_figure() -> None:
 
 
 def test_the_alerts_that_containers_share_are_those_of_the_queue() -> None:
-    seen = evaluate(MetricsSnapshot(queues=[], ended={}, wrong_tokens=0), LIMITS)
+    seen = evaluate(MetricsSnapshot(queues=[], ended={}, wrong_tokens=0, schedules={}), LIMITS)
     assert set(seen) == SHARED
 
 

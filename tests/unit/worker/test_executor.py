@@ -275,8 +275,12 @@ def test_an_error_of_throws_is_expected(redis_: FakeRedis, caplog: pytest.LogCap
     def act(_: str) -> None:
         raise KeyError("no")
 
-    assert run(broker_on(redis_), act, throws=KeyError).result == "failed"
-    assert [record.exc_info for record in caplog.records if record.levelno >= logging.WARNING] == [None]
+    with caplog.at_level(logging.INFO, "tandem.worker"):
+        assert run(broker_on(redis_), act, throws=KeyError).result == "failed"
+    assert [(record.levelname, record.getMessage()) for record in caplog.records if "gave up" in record.msg] == [
+        ("INFO", "gave up after attempt 1: KeyError: 'no'")
+    ]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_a_traceback_begins_at_the_actor(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
@@ -339,6 +343,6 @@ def test_a_message_that_a_middleware_only_skips_is_handled(redis_: FakeRedis) ->
 
 def test_a_second_retries_is_refused_with_the_options_that_there_are(redis_: FakeRedis) -> None:
     broker = broker_on(redis_)
-    with pytest.raises(TypeError, match="max_retries, retry_delay"):
+    with pytest.raises(TypeError, match="max_retries, min_backoff"):
         broker.add_middleware(dramatiq.middleware.Retries())
     assert run(broker, lambda _: 1 / 0).result == "retried"

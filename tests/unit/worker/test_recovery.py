@@ -13,7 +13,7 @@ from fakeredis import FakeRedis
 from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.store import Delivery
-from tandem.worker import retries
+from tandem.worker import attempt
 from tandem.worker.recovery import recover, requeue_of_lost
 from tests.unit.harness import FIRST, SECOND, broker_on, ids, outcome, places, send, waiting
 
@@ -161,7 +161,7 @@ def test_on_failed_is_called_before_the_message_leaves_the_queue(redis_: FakeRed
 def test_on_failed_is_called_again_while_redis_is_unavailable(
     redis_: FakeRedis, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retries, "BACKOFF", (0.001, 0.002))
+    monkeypatch.setattr(attempt, "BACKOFF", (0.001, 0.002))
     refusals = iter(range(3))
 
     class Away(list[Any]):

@@ -11,17 +11,22 @@ from typing import Any
 import dramatiq
 import pytest
 import redis
-from dramatiq.errors import ConnectionClosed, Retry
+from dramatiq.errors import ConnectionClosed, RateLimitExceeded, Retry
+from dramatiq.middleware import Shutdown
+from dramatiq.results import ResultFailure, Results
+from dramatiq.results.backends import StubBackend
 from fakeredis import FakeRedis
 
 from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.errors import PermanentError
 from tandem.broker.store import Outcome
-from tandem.worker import retries
+from tandem.worker import attempt as attempts
+from tandem.worker.age_limit import AgeLimit
+from tandem.worker.attempt import Attempt
 from tandem.worker.executor import Executor
 from tandem.worker.retries import Retries
-from tests.unit.harness import Clock, broker_on, places, send
+from tests.unit.harness import FIRST, Clock, broker_on, places, send
 
 WEEK = 7 * 24 * 3600 * 1000
 
@@ -187,9 +192,9 @@ def test_every_attempt_is_on_record(failing: Failing) -> None:
 
 
 def test_the_newest_twenty_attempts_are_kept_and_all_are_counted(failing: Failing) -> None:
-    message: Any = dramatiq.Message("default", "work", (), {}, {})
+    message = Attempt(dramatiq.Message("default", "work", (), {}, {}))
     for number in range(25):
-        retries.note_attempt(message, ValueError("x" * 5000 if number == 24 else str(number)), "w")
+        message.note(ValueError("x" * 5000 if number == 24 else str(number)), "w")
     kept = message.options["attempts"]
     assert [attempt["message"][:5] for attempt in kept] == [*map(str, range(5, 24)), "xxxxx"]
     assert message.options["attempt_count"] == 25
@@ -213,7 +218,7 @@ def test_a_traceback_keeps_its_end(failing: Failing) -> None:
 
     failing.error = lambda: dig(50)
     failing.attempts(max_retries=0)
-    assert len(failing.letter["traceback"]) == retries.MAX_TRACEBACK_LENGTH
+    assert len(failing.letter["traceback"]) == attempts.MAX_TRACEBACK_LENGTH
     assert failing.letter["traceback"].endswith("the end\n")
 
 
@@ -264,7 +269,6 @@ def test_an_undecodable_payload_becomes_a_dead_letter_unchanged(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"eta": "soon"}, "TypeError"),
         ({"retries": "some"}, "TypeError"),
         ({"retry_delay": "long"}, "ValueError"),
         ({"max_retries": "5"}, "ValueError"),
@@ -302,7 +306,7 @@ def test_without_a_limit_a_message_is_retried_again_and_again(failing: Failing, 
 
 
 @pytest.mark.parametrize(
-    "options", [{"retry_delay": "soon"}, {"max_retries": "3"}, {"retry_multiplier": 0}, {"retries": "x"}]
+    "options", [{"retry_delay": "soon"}, {"max_retries": "3"}, {"retry_multiplier": 0}, {"max_backoff": "long"}]
 )
 def test_options_of_a_message_that_cannot_be_used_do_not_hide_what_its_actor_raised(
     redis_: FakeRedis, options: dict[str, Any]
@@ -314,11 +318,9 @@ def test_options_of_a_message_that_cannot_be_used_do_not_hide_what_its_actor_rai
     def work() -> None:
         raise ValueError("no")
 
-    message = work.send()
+    work.send_with_options(**options)
     ((delivery,), _) = broker.store.claim_batch(("default",), 1)
-    outcome = broker.middleware_of(Retries).failed(
-        delivery, message.copy(options=options), ValueError("no"), work.options, broker.store
-    )
+    outcome = Executor(broker).run(delivery)
 
     assert (outcome.result, outcome.detail, notified) == ("failed", "work\tValueError", ["no"])
     assert [attempt["error"] for attempt in json.loads(outcome.payload)["options"]["attempts"]] == ["ValueError"]
@@ -329,7 +331,7 @@ def test_a_bug_of_the_policy_is_logged_as_one(failing: Failing, monkeypatch: pyt
         raise RuntimeError("a bug of ours")
 
     notified: list[str] = []
-    monkeypatch.setattr(retries.Retries, "_is_final", broken)
+    monkeypatch.setattr(Retries, "_may_retry", broken)
 
     failing.attempts(on_failed=lambda _message, error: notified.append(str(error)))
 
@@ -356,7 +358,7 @@ def test_on_failed_is_called_once_and_before_the_message_is_a_dead_letter(redis_
 def test_on_failed_is_retried_while_redis_is_unavailable(
     failing: Failing, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(retries, "BACKOFF", (0.001, 0.002))
+    monkeypatch.setattr(attempts, "BACKOFF", (0.001, 0.002))
     refusals = iter(range(5))
     heard = []
 
@@ -394,3 +396,161 @@ def test_the_log_names_attempt_delay_and_reason(
         f"attempt 1 failed, retrying in 1 ms: {reason}",
         f"gave up after attempt 2: ValueError: {text}",
     ]
+
+
+# --- as in dramatiq ----------------------------------------------------------------------------------------------
+
+
+def test_backoff_options_of_dramatiq_choose_the_first_and_the_longest_delay(failing: Failing) -> None:
+    failing.attempts(max_retries=5, min_backoff=100, max_backoff=500)
+    assert all(about(*pair) for pair in zip(failing.delays[:3], [100, 200, 400], strict=True))
+    assert all(450 <= delay <= 500 for delay in failing.delays[3:])
+
+
+def test_backoff_options_of_a_message_go_before_those_of_its_actor(failing: Failing) -> None:
+    failing.attempts(message_options={"min_backoff": 30, "max_backoff": 40}, retry_delay=500)
+    assert about(failing.delays[0], 30) and all(delay <= 40 for delay in failing.delays)
+
+
+def test_retry_when_decides_instead_of_max_retries(failing: Failing) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def retry_when(retries: int, exception: BaseException) -> bool:
+        asked.append((retries, str(exception)))
+        return retries < 5
+
+    failing.attempts(max_retries=1, retry_when=retry_when)
+    assert len(failing.delays) == 5
+    assert asked == [(number, "no") for number in range(6)]
+
+
+def test_a_message_without_retries_left_is_sent_to_the_actor_of_on_retry_exhausted(
+    redis_: FakeRedis, failing: Failing
+) -> None:
+    broker = failing.broker(max_retries=1)
+    seen: list[tuple[Any, Any]] = []
+
+    @dramatiq.actor(broker=broker, queue_name="exhausted")
+    def exhausted(message: Any, info: Any) -> None:
+        seen.append((message["args"], info))
+
+    failing.attempts_of(broker, {"args": ()}, on_retry_exhausted="exhausted")
+    ((delivery,), _) = broker.store.claim_batch(("exhausted",), 1)
+    assert Executor(broker).run(delivery).result == "completed"
+    assert seen == [([], {"retries": 1, "max_retries": 1})]
+
+
+def test_what_is_final_at_once_is_not_exhausted(redis_: FakeRedis, failing: Failing) -> None:
+    broker = failing.broker()
+    dramatiq.actor(broker=broker, queue_name="exhausted", actor_name="exhausted")(lambda *_: None)
+    failing.error = lambda: KeyError("x")
+    failing.attempts_of(broker, throws=KeyError, on_retry_exhausted="exhausted")
+    assert broker.store.claim_batch(("exhausted",), 1)[0] == []
+
+
+def test_waiting_for_a_rate_limiter_uses_up_no_attempt_that_a_failure_needs(
+    failing: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing.error = lambda: RateLimitExceeded("too many")
+    with caplog.at_level(logging.INFO, "tandem"):
+        failing.attempts()
+    assert [outcome.result for outcome in failing.outcomes] == ["retried"] * 10
+    assert max(failing.delays) <= 60_000
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_who_sets_max_retries_means_it_for_rate_limiters_as_well(failing: Failing) -> None:
+    failing.error = lambda: RateLimitExceeded("too many")
+    failing.attempts_of(failing.broker(), max_retries=2)
+    assert [outcome.result for outcome in failing.outcomes] == ["retried", "retried", "failed"]
+
+
+@pytest.mark.parametrize(("max_retries", "result"), [(0, "failed"), (3, "snoozed")])
+def test_an_interrupted_message_runs_again_unless_it_must_not(failing: Failing, max_retries: int, result: str) -> None:
+    failing.error = Shutdown
+    broker = failing.broker()
+    broker.draining.set()
+
+    @dramatiq.actor(broker=broker, max_retries=max_retries)
+    def work() -> None:
+        raise Shutdown
+
+    work.send()
+    failing._attempt(broker)
+    assert failing.outcomes[0].result == result
+
+
+def test_an_eta_that_is_no_number_is_ignored(redis_: FakeRedis, caplog: pytest.LogCaptureFixture) -> None:
+    broker = broker_on(redis_)
+    dramatiq.actor(broker=broker, actor_name="work")(lambda: None)
+    broker.store.enqueue("default", "a", json.dumps(GOOD | {"options": {"eta": "soon"}}).encode(), None)
+    ((delivery,), _) = broker.store.claim_batch(("default",), 1)
+    assert Executor(broker).run(delivery).result == "completed"
+    assert "ignoring the invalid eta 'soon'" in caplog.text
+
+
+class Hooks(dramatiq.Middleware):
+    """Notes what the hooks see."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[object, ...]] = []
+
+    def after_process_message(
+        self, _broker: Any, message: Any, *, result: object = None, exception: BaseException | None = None
+    ) -> None:
+        options = message.options
+        self.seen.append(("process", message.failed, options.get("retries"), "Traceback" in options["traceback"]))
+
+    def before_enqueue(self, _broker: Any, message: Any, delay: int | None) -> None:
+        self.seen.append(("enqueue", delay is not None))
+
+    def after_ack(self, _broker: Any, _message: Any) -> None:
+        self.seen.append(("ack",))
+
+    def after_nack(self, _broker: Any, message: Any) -> None:
+        self.seen.append(("nack", str(message._exception)))
+
+
+def test_hooks_of_middleware_that_was_there_before_see_the_decision(redis_: FakeRedis, clock: Clock) -> None:
+    hooks = Hooks()
+    failing = Failing(redis_, clock)
+    broker = failing.broker(max_retries=1)
+    broker.add_middleware(hooks, before=Retries)
+    failing.attempts_of(broker)
+    assert hooks.seen == [
+        ("enqueue", False),
+        ("enqueue", True),
+        ("process", False, 1, True),
+        ("ack",),
+        ("process", True, 2, True),
+        ("nack", "no"),
+    ]
+    assert isinstance(failing.letter["requeue_timestamp"], int)
+
+
+def test_a_failure_is_stored_for_those_who_wait_for_the_result(redis_: FakeRedis, failing: Failing) -> None:
+    backend = StubBackend()
+    broker = failing.broker(max_retries=0)
+    broker.add_middleware(Results(backend=backend))
+
+    @dramatiq.actor(broker=broker, store_results=True)
+    def work() -> None:
+        raise ValueError("oh")
+
+    message = work.send()
+    failing._attempt(broker)
+    with pytest.raises(ResultFailure, match="ValueError: oh"):
+        message.get_result(backend=backend)
+
+
+@pytest.mark.parametrize("of", ["actor", "message"])
+def test_a_message_that_is_too_old_becomes_a_dead_letter_that_says_so(failing: Failing, clock: Clock, of: str) -> None:
+    broker = broker_on(failing.redis, FIRST, AgeLimit())
+    age: dict[str, Any] = {"max_age": 1000}
+    ran: list[int] = []
+    actor = dramatiq.actor(broker=broker, actor_name="work", **(age if of == "actor" else {}))(lambda: ran.append(1))
+    actor.send_with_options(**(age if of == "message" else {}))
+    clock.forward(2)
+    failing._attempt(broker)
+    assert (ran, failing.outcomes[0].detail) == ([], "work\tRejected")
+    assert failing.letter["attempts"][0]["message"] == "the message is 2,000 ms old, older than its max_age of 1,000 ms"
