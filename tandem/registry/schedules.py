@@ -9,7 +9,6 @@ from dramatiq import JSONEncoder
 
 from tandem.broker.broker import Broker
 from tandem.config import settings
-from tandem.operate import arguments
 from tandem.registry import conflicts
 from tandem.schedules.schedule import Definition, Schedule
 from tandem.workload import Workload
@@ -40,12 +39,6 @@ def _problems(broker: Broker, schedule: Schedule) -> Iterator[str]:
     actor = broker.actors.get(schedule.actor.actor_name)
     if actor is None or actor is not schedule.actor:
         yield f"the actor {schedule.actor.actor_name}, which is not one of the workloads'"
-        return
-    try:
-        arguments.check(actor.fn, list(schedule.args), dict(schedule.kwargs))
-        schedule.definition()
-    except (arguments.InvalidArguments, ValueError) as error:
-        yield f"args={list(schedule.args)!r}, kwargs={dict(schedule.kwargs)!r}: {error}"
 
 
 def _all(workloads: Iterable[Workload]) -> Iterator[tuple[str, Schedule]]:

@@ -51,8 +51,7 @@ class Schedule:
         yield from self._problems_of_time()
         if not _NAME.fullmatch(self.label):
             yield f"name={self.label!r}: expected up to 100 letters, digits and ._:-"
-        if self.actor is None:
-            yield "no actor: expected the function that was decorated with @dramatiq.actor"
+        yield from self._problems_of_message()
         if self.missed not in MISSED:
             yield f"missed={self.missed!r}: expected skip, once or all"
         for name in ("jitter", "window"):
@@ -61,6 +60,18 @@ class Schedule:
                 yield f"{name}={value!r}: expected a timedelta from 0 to a year"
         if self.until is not None and (not isinstance(self.until, datetime) or self.until.tzinfo is None):
             yield f"until={self.until!r}: expected a datetime with a time zone"
+
+    def _problems_of_message(self) -> Iterator[str]:
+        if self.actor is None:
+            yield "no actor: expected the function that was decorated with @dramatiq.actor"
+            return
+        from tandem.operate import arguments  # needs pydantic, which the monitor does without
+
+        try:
+            arguments.check(self.actor.fn, list(self.args), dict(self.kwargs))
+            self.definition()
+        except (arguments.InvalidArguments, ValueError) as error:
+            yield f"args={list(self.args)!r:.200}, kwargs={dict(self.kwargs)!r:.200}: {error}"
 
     def _problems_of_time(self) -> Iterator[str]:
         if bool(self.cron) == (self.every is not None):
@@ -80,7 +91,8 @@ class Schedule:
 
     def definition(self) -> Definition:
         """Return the form that is stored. Raises ValueError for arguments that are not JSON or too large."""
-        assert self.actor is not None  # noqa: S101 (see problems)
+        if self.actor is None:
+            raise ValueError("it has no actor")
         message = self.actor.message_with_options(args=tuple(self.args), kwargs=dict(self.kwargs))
         content = {
             "queue_name": message.queue_name,
@@ -99,14 +111,19 @@ class Schedule:
             name=self.label,
             message=content,
             cron=self.cron,
-            every=self.every.total_seconds() if self.every else 0,
+            every=_seconds(self.every),
             timezone=self.timezone,
             missed=self.missed,
             overlap=self.overlap,
-            jitter=self.jitter.total_seconds(),
-            until=self.until.timestamp() if self.until else None,
-            window=self.window.total_seconds(),
+            jitter=_seconds(self.jitter),
+            until=self.until.timestamp() if isinstance(self.until, datetime) else None,
+            window=_seconds(self.window),
         )
+
+
+def _seconds(value: object) -> float:
+    """Return the seconds of a timedelta; 0 for what is none, which `problems` reports."""
+    return value.total_seconds() if isinstance(value, timedelta) else 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import dramatiq
 from dramatiq import Message
 from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
+from dramatiq.results import Results
 
 from tandem import logs
 from tandem.broker import codec
@@ -44,6 +45,7 @@ class Executor:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._policy = broker.middleware_of(Retries)
+        self._warned: set[str] = set()
 
     def run(self, delivery: Delivery) -> Outcome:
         """Run the message and return its outcome; never raises what an actor raises."""
@@ -82,6 +84,7 @@ class Executor:
             actor = self._broker.get_actor(message.actor_name)
         except ActorNotFound as error:
             self._broker.in_flight.count_not_run()
+            message.stuff_exception(error)
             self._policy.decide(self._broker, message, error, {})
             return self._decided(delivery, message, error, {})
         exception = self._attempt(actor, message)
@@ -122,7 +125,8 @@ class Executor:
         store = self._broker.store
         if exception is None:
             exception = Rejected(message.rejection or "a middleware rejected the message: it called message.fail()")
-            message.stuff_exception(exception)
+            if message._exception is None:
+                message.stuff_exception(exception)
             message.note(exception, store.worker)
             logger.warning("gave up: %s", exception)
         try:
@@ -177,11 +181,24 @@ class Executor:
             result = actor(*message.args, **message.kwargs) if not message.failed else None
         except SkipMessage as skipped:
             message.rejection = str(skipped)
+            message.stuff_exception(skipped)
             logger.info("skipped%s", f": {skipped}" if str(skipped) else "")
             return "skip_message", {}
         except BaseException as error:
             return "process_message", {"exception": self._raised(error, message, actor.options.get("throws") or ())}
+        if result is not None:
+            self._warn_of_lost_result(actor, message)
         return "process_message", {"result": result}
+
+    def _warn_of_lost_result(self, actor: Any, message: Attempt) -> None:
+        """Log once for each actor that what it returns goes nowhere."""
+        if actor.actor_name in self._warned or message.options.get("pipe_target") is not None:
+            return
+        self._warned.add(actor.actor_name)
+        if not any(isinstance(part, Results) for part in self._broker.middleware):
+            logger.warning(
+                "the actor %s returned a value that nobody keeps: add the Results middleware", actor.actor_name
+            )
 
     def _raised(self, raised: BaseException, message: Attempt, throws: Any) -> BaseException:
         """Return the exception that the attempt ended with, logged."""

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import redis
 
+from tandem.broker import codec
 from tandem.broker.broker import Broker
 from tandem.broker.store import MAX_BATCH, Delivery, Outcome, by_queue
 from tandem.support.backoff import Backoff
@@ -158,7 +159,7 @@ class Worker:
         granted = self._quota.reserve(max(0, self._free_slots()))
         if granted:
             deliveries, due_in = self._claim_batch(granted)
-            for delivery in deliveries:
+            for delivery in self._by_priority(deliveries):
                 self._accept(delivery)
             if len(deliveries) >= min(granted, MAX_BATCH):
                 return
@@ -179,6 +180,22 @@ class Worker:
         if not self._strict_priority:
             self._queues = (*self._queues[1:], self._queues[0])
         return deliveries, due_in
+
+    def _by_priority(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """Return messages that were claimed at once in the order of their actors' `priority`, as in dramatiq.
+
+        Only where an actor has one: it costs decoding each message twice.
+        """
+        actors = self._broker.actors
+        if len(deliveries) < 2 or not any(actor.priority for actor in actors.values()):
+            return deliveries
+
+        def priority(delivery: Delivery) -> int:
+            message = codec.decode(delivery.payload)
+            actor = actors.get(message.actor_name) if message else None
+            return actor.priority if actor else 0
+
+        return sorted(deliveries, key=priority)
 
     def _accept(self, delivery: Delivery) -> None:
         with self._lock:

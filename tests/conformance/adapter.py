@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from uuid import uuid4
 
 import dramatiq
 import redis
 from dramatiq import Message, MessageProxy
-from dramatiq.errors import QueueJoinTimeout
+from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 
 from tandem import runtime
 from tandem.broker import keys
@@ -36,7 +37,8 @@ class Failures(dramatiq.Middleware):
 class TandemBroker(Broker):
     """The broker of a worker process, on this Redis; `workers` learn of queues that are declared late."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, fail_fast: bool) -> None:
+        self._fail_fast = fail_fast
         self.workers: list[TandemWorker] = []
         super().__init__(middleware=runtime.default_middleware())
         self.bind(Binding(client, worker="conformance:worker_00"))
@@ -44,17 +46,22 @@ class TandemBroker(Broker):
         self.add_middleware(self.failures)
 
     def declare_queue(self, queue_name: str) -> None:
-        super().declare_queue(queue_name)
+        if queue_name not in self.queues:
+            super().declare_queue(queue_name)
+            self.queues[queue_name] = QueueView(self, queue_name)
         for worker in self.workers:
             worker.serve(queue_name)
 
-    def join(self, queue_name: str, *, fail_fast: bool = True, timeout: int | None = None) -> None:
+    def join(self, queue_name: str, *, fail_fast: bool | None = None, timeout: int | None = None) -> None:
         """As StubBroker's: raises what a message of the queue has failed with."""
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
         deadline = time.monotonic() + (JOIN_SECONDS if timeout is None else timeout / 1000)
         while self.store.size(queue_name):
             if time.monotonic() > deadline:
                 raise QueueJoinTimeout(queue_name)
             time.sleep(INTERVAL)
+        fail_fast = self._fail_fast if fail_fast is None else fail_fast
         if fail_fast and (failures := self.failures.of_queue.get(queue_name)):
             kind, arguments = failures[0]
             raise kind(*arguments)
@@ -67,6 +74,27 @@ class TandemBroker(Broker):
 
     def flush_all(self) -> None:
         self.client.flushdb()
+
+
+class QueueView:
+    """What dramatiq's tests do with a queue of StubBroker."""
+
+    def __init__(self, broker: TandemBroker, name: str) -> None:
+        self._broker = broker
+        self._name = name
+
+    def put(self, payload: bytes) -> None:
+        self._broker.store.enqueue(self._name, str(uuid4()), payload, None)
+
+    def get(self, timeout: float) -> bytes:
+        client = self._broker.client
+        id_ = cast(bytes, client.lpop(keys.ready(self._name)))
+        payload = cast(bytes, client.hget(keys.payloads(self._name), cast(str, id_)))
+        client.hdel(keys.payloads(self._name), cast(str, id_))
+        return payload
+
+    def qsize(self) -> int:
+        return self._broker.store.size(self._name)
 
 
 class _ById:
@@ -83,11 +111,18 @@ class TandemWorker:
     """A worker that starts to consume with the first queue."""
 
     def __init__(
-        self, broker: TandemBroker, *, queues: set[str] | None = None, worker_threads: int = 8, **_: object
+        self,
+        broker: TandemBroker,
+        *,
+        queues: set[str] | None = None,
+        worker_threads: int = 8,
+        worker_timeout: int = 1000,
     ) -> None:
         self.broker = broker
+        self.worker_timeout = worker_timeout
         self._only = queues
         self._threads = worker_threads
+        self._paused = False
         self._worker: Worker | None = None
 
     def start(self) -> None:
@@ -100,6 +135,8 @@ class TandemWorker:
         """Consume this queue as well."""
         if self._only is not None and queue not in self._only:
             return
+        if self._paused:
+            control.pause(self.broker.client, queue)
         if self._worker is None:
             self._worker = Worker(self.broker, queues=(queue,), threads=self._threads, strict_priority=False)
             self._worker.start()
@@ -125,10 +162,12 @@ class TandemWorker:
             worker.stop(5)
 
     def pause(self) -> None:
+        self._paused = True
         for queue in self.broker.queues:
             control.pause(self.broker.client, queue)
 
     def resume(self) -> None:
+        self._paused = False
         for queue in self.broker.queues:
             control.resume(self.broker.client, queue)
 

@@ -45,7 +45,7 @@ class PatientRedisBroker(RedisBroker):
 
 def _broker(client: redis.Redis, *, stub: bool) -> Broker:
     if MODE == "tandem":
-        return TandemBroker(client)
+        return TandemBroker(client, fail_fast=stub)
     return StubBroker() if stub and MODE == "stub" else PatientRedisBroker(client=client)  # type: ignore[no-untyped-call]
 
 

@@ -98,8 +98,8 @@ def _run(mode: str, tests: Path, port: int) -> Results:
     """Return how each test ended: passed, failed or skipped, by names such as test_actors::test_one[a]."""
     report = tests.parent / f"{mode}.xml"
     environment = os.environ | {"CONFORMANCE_BROKER": mode, "CONFORMANCE_REDIS": str(port), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
-    command += ["--rootdir", str(tests), "-c", os.devnull, f"--junitxml={report}", "--tb=short", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--tb=short"]
+    command += ["--rootdir", str(tests), "-c", os.devnull, f"--junitxml={report}", *sys.argv[1:]]
     log = tests.parent / f"{mode}.log"
     with log.open("wb") as out:
         subprocess.run(

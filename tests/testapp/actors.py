@@ -8,11 +8,13 @@ import logging
 import os
 import signal
 import time
+from datetime import datetime
+from typing import cast
 
 import click
 import dramatiq
 
-from tandem import Settings, Workload, connect
+from tandem import Settings, Workload, connect, job
 
 logger = logging.getLogger(__name__)
 leaked: list[bytearray] = []
@@ -55,6 +57,12 @@ def leak(key: str, mebibytes: int) -> None:
     """Leak memory."""
     leaked.append(bytearray(os.urandom(1024)) * 1024 * mebibytes)
     note(key, str(os.getpid()))
+
+
+@dramatiq.actor(queue_name="work")
+def tick(key: str) -> None:
+    """Note the tick of the schedule that has sent this."""
+    note(key, str(int(cast(datetime, job.scheduled_at()).timestamp())))
 
 
 @dramatiq.actor(queue_name="work")

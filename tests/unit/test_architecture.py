@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "broker": {"support", "config", "logs"},
     "process": {"broker", "config", "support", "logs"},
     "operate": {"broker", "config", "logs"},
-    "schedules": {"support", "broker"},
+    "schedules": {"support", "broker", "operate"},
     "sse": {"support", "broker", "config", "logs"},
     "safe_http": {"support", "broker", "config"},
     "worker": {"support", "broker", "config", "logs", "operate", "process", "schedules"},
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "runtime": {"broker", "config", "logs", "worker"},
     "workload": {"config", "health", "openapi", "schedules"},
     "monitor": {"broker", "config", "support", "health", "logs", "operate", "process", "schedules", "worker"},
-    "registry": {"broker", "config", "operate", "runtime", "schedules", "workload"},
+    "registry": {"broker", "config", "runtime", "schedules", "workload"},
     "web": {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
         "workload",

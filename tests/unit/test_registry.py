@@ -283,3 +283,44 @@ def test_middleware_of_a_workload_runs_within_the_time_limit_of_none(broker: Bro
 @pytest.fixture
 def broker() -> Broker:
     return Broker(middleware=[InFlight(), TimeLimit()])
+
+
+SCHEDULED = """
+import dramatiq
+from tandem import Schedule, Workload
+
+@dramatiq.actor(actor_name="{name}-work")
+def work(number: int):
+    pass
+
+workload = Workload(name="{name}", schedules=[{schedule}])
+"""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "lines"),
+    [
+        ('Schedule("15 3 * * *", work, args=[5], timezone="Europe/Berlin")', []),
+        ('Schedule("61 * * * *", work, args=[5])', ["the schedule a-work of a has '61 * * * *': Bad minute; expected"]),
+        ('Schedule("0 0 * * *", work, args=["x"])', ["the schedule a-work of a has args=['x'], kwargs={}: number: "]),
+        ('Schedule("0 0 * * *", work)', ["the schedule a-work of a has args=[], kwargs={}: missing a required"]),
+        (
+            'Schedule("0 0 * * *", work, [1]), Schedule("0 1 * * *", work, [1])',
+            ["a and a both have the schedule a-work: rename one of them"],
+        ),
+    ],
+)
+def test_schedules_are_checked_at_the_start(tmp_path: Path, schedule: str, lines: list[str]) -> None:
+    application(tmp_path, a=SCHEDULED.format(name="a", schedule=schedule), registered="workloads = ('a',)\n")
+    found = said(tmp_path)
+    assert len(found) == len(lines), found
+    assert all(line in text for line, text in zip(lines, found, strict=True)), found
+
+
+def test_schedules_need_the_encoder_in_which_their_messages_are_stored(tmp_path: Path) -> None:
+    text = SCHEDULED.format(name="a", schedule='Schedule("0 0 * * *", work, args=[5])')
+    application(
+        tmp_path, a=text + "dramatiq.set_encoder(dramatiq.PickleEncoder())\n", registered="workloads = ('a',)\n"
+    )
+    (found,) = said(tmp_path)
+    assert "schedules need dramatiq's JSONEncoder, but PickleEncoder was set" in found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -126,3 +128,9 @@ def test_the_next_step_comes_right_after_the_next_tick(
 def test_without_schedules_nothing_is_loaded_and_nobody_is_late(redis_: FakeRedis, file: Path) -> None:
     assert Scheduler(redis_).step() == LOOK_INTERVAL
     assert ScheduleWatch(ScheduleStore(redis_)).overdue() == {}
+
+
+def test_the_monitor_loads_neither_pydantic_nor_dramatiqs_actors_nor_cronsim() -> None:
+    code = "import sys, tandem.monitor.main; print([n for n in sys.modules if n in ('pydantic', 'cronsim', 'app')])"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert seen.stdout == "[]\n"
