@@ -6,7 +6,8 @@
 | --- | --- |
 | defining a workload | Workload, Placed, Check, Warn, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
-| sending messages | get_broker, JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QueueFull, QuotaExceeded |
+| sending messages | get_broker, send_many; QueueFull |
+| with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
 | actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
 | schedules | Schedule; schedules: those that are added at run time |
 | Redis | connect, Clock |
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
     from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
     from tandem.broker.outbox import ENQUEUE, OutboxMessage
+    from tandem.broker.send_many import send_many
     from tandem.config import settings_base as fields
     from tandem.config import values
     from tandem.config.destinations import Destinations
@@ -69,6 +71,7 @@ __all__ = [
     "openapi",
     "safe_http",
     "schedules",
+    "send_many",
     "sse",
     "values",
 ]
@@ -79,6 +82,7 @@ _NAMES_OF_MODULES = {
     "tandem.broker.errors": ("ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
     "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
     "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),
+    "tandem.broker.send_many": ("send_many",),
     "tandem.config.settings_base": ("SettingsBase",),
     "tandem.config.destinations": ("Destinations",),
     "tandem.config.settings": ("Settings",),

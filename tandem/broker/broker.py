@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -22,7 +22,7 @@ from tandem.broker.disk import Disk
 from tandem.broker.idempotency import DiskFull, IdempotencyKey, JobRecord
 from tandem.broker.in_flight import InFlight
 from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
-from tandem.broker.store import MAX_DELAY_MS, MessageStore
+from tandem.broker.store import MAX_BATCH, MAX_DELAY_MS, MessageStore, NewMessage
 from tandem.config.settings import FAILED_RETENTION
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,22 @@ class _CheckedLater(set[str]):
     def __rsub__(self, other: object) -> set[str]:
         """Return what `@dramatiq.actor` takes for unknown options."""
         return set()
+
+
+def _check_delay(delay: int | None) -> None:
+    if delay is not None and not 0 <= delay <= MAX_DELAY_MS:
+        raise ValueError(f"delay={delay} is invalid: expected 0 to {MAX_DELAY_MS} ms")
+
+
+def _another_id(message_id: str) -> str:
+    """Return an id for the queue, in which the message's own one is taken."""
+    return f"{message_id}+{generate_unique_id()[:8]}"
+
+
+def _repeated(values: Sequence[object]) -> list[int]:
+    """Return the places of the values that stand before as well."""
+    first = {value: place for place, value in reversed(list(enumerate(values)))}
+    return [place for place, value in enumerate(values) if first[value] != place]
 
 
 class Broker(dramatiq.Broker):
@@ -247,8 +263,7 @@ class Broker(dramatiq.Broker):
         if self.binding.inline:
             delay = None  # there is no worker to handle it later
         if delay is not None:
-            if not 0 <= delay <= MAX_DELAY_MS:
-                raise ValueError(f"delay={delay} is invalid: expected 0 to {MAX_DELAY_MS} ms")
+            _check_delay(delay)
             message = message.copy(options={"eta": self.store.clock.now() + delay})
         message = self._by_redis_clock(message.copy())
         if not self.in_flight.running():
@@ -258,12 +273,81 @@ class Broker(dramatiq.Broker):
         try:
             while not self.store.enqueue(message.queue_name, id_, payload, delay):
                 # The message keeps its id, by which its result is found; only the queue needs another one.
-                id_ = f"{message.message_id}+{generate_unique_id()[:8]}"
+                id_ = _another_id(message.message_id)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
         self.emit_after("enqueue", message, delay)
         self._handle_inline(message, id_)
         return message
+
+    def enqueue_many(
+        self, messages: Sequence[dramatiq.Message[Any]], *, delays: Sequence[int | None] | None = None
+    ) -> list[dramatiq.Message[Any]]:
+        """Send many messages, each after its own delay (ms) if there are `delays`; return them as sent.
+
+        They go in batches of 500 with one round trip each, and all of a batch or none of it is sent. Raises as
+        `enqueue`, after the batches before were sent, and ValueError for another number of delays.
+        """
+        delays = [None] * len(messages) if delays is None else delays
+        pairs = list(zip(messages, delays, strict=True))
+        for delay in delays:
+            _check_delay(delay)
+        if self.binding.inline:
+            return [self.enqueue(message) for message in messages]
+        sent: list[dramatiq.Message[Any]] = []
+        for begin in range(0, len(pairs), MAX_BATCH):
+            sent += self._enqueue_batch(pairs[begin : begin + MAX_BATCH])
+        return sent
+
+    def _enqueue_batch(self, pairs: list[tuple[dramatiq.Message[Any], int | None]]) -> list[dramatiq.Message[Any]]:
+        if not self.in_flight.running():
+            self._require_disk_space()
+        now = self.store.clock.now()
+        # Hooks may change a message, which is the caller's; copying takes as long as everything else together.
+        hooks = self._has_hook("before_enqueue")
+        messages = [
+            self._by_redis_clock(
+                message.copy(options={} if delay is None else {"eta": now + delay})
+                if hooks or delay is not None
+                else message
+            )
+            for message, delay in pairs
+        ]
+        self._call_enqueue_hooks("before_enqueue", messages, pairs)
+        new = [
+            NewMessage(message.queue_name, message.message_id, message.encode(), delay)
+            for message, (_, delay) in zip(messages, pairs, strict=True)
+        ]
+        taken = _repeated([(one.queue, one.id) for one in new])
+        try:
+            while taken or (taken := self.store.enqueue_many(new)):
+                for place in taken:
+                    new[place] = new[place]._replace(id=_another_id(messages[place].message_id))
+                taken = []
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error
+        self._call_enqueue_hooks("after_enqueue", messages, pairs)
+        return messages
+
+    def _has_hook(self, hook: str) -> bool:
+        """Return whether any middleware does something in a hook."""
+        default = getattr(dramatiq.Middleware, hook)
+        # Some middleware sets a hook on the instance.
+        return any(getattr(getattr(part, hook), "__func__", None) is not default for part in self.middleware)
+
+    def _call_enqueue_hooks(
+        self,
+        hook: str,
+        messages: list[dramatiq.Message[Any]],
+        pairs: list[tuple[dramatiq.Message[Any], int | None]],
+    ) -> None:
+        """Call a hook for each message, where there is a middleware that has it."""
+        if not self._has_hook(hook):
+            return
+        moment, _, signal = hook.partition("_")
+        emit = self.emit_before if moment == "before" else self.emit_after
+        for message, (_, delay) in zip(messages, pairs, strict=True):
+            emit(signal, message, delay)
 
     def enqueue_once(
         self,

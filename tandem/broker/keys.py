@@ -1,6 +1,6 @@
 """The keys of everything that the queue stores in Redis.
 
-For each queue; the first two are dramatiq's own, so a stock dramatiq producer can send:
+For each queue; the first two and .DQ are dramatiq's own, so a stock dramatiq producer can send:
 
 dramatiq:<queue>                    list of the ids of ready messages, next one at the head
 dramatiq:<queue>.msgs               hash: id -> payload, from enqueueing until the message is completed or dead-lettered
@@ -8,6 +8,8 @@ dramatiq:<queue>.delayed            sorted set: ids of messages that are not due
 dramatiq:<queue>.deliveries         hash: id -> how often it was delivered to a worker that did not requeue it untouched
 tandem:held:<worker>:<queue>        sorted set of the ids that a worker has claimed, in the order of claiming
 tandem:bell:<queue>                 list of notifications, a few at most: each element wakes one idle worker
+dramatiq:<queue>.DQ                 list of the ids of delayed messages that dramatiq's own broker has sent
+dramatiq:<queue>.DQ.msgs            hash: id -> payload of such a message
 dramatiq:<queue>.XQ                 sorted set: ids of dead letters by the time (ms) when they failed
 dramatiq:<queue>.XQ.msgs            hash: id -> payload of a dead letter
 dramatiq:<queue>.XQ.kinds           hash: id -> kind, which is actor and class of the error separated by a tab
@@ -66,6 +68,14 @@ def isolated(worker: str) -> str:
 
 def claimed(worker: str, queue: str) -> str:
     return f"tandem:held:{worker}:{queue}"
+
+
+def stock_delayed(queue: str) -> str:
+    return f"dramatiq:{queue}.DQ"
+
+
+def stock_delayed_payloads(queue: str) -> str:
+    return f"dramatiq:{queue}.DQ.msgs"
 
 
 def dead(queue: str) -> str:

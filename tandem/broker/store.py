@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import redis
 
-from tandem.broker import keys, statistics
+from tandem.broker import codec, keys, statistics
 from tandem.broker.clock import Clock
 from tandem.broker.connection import name, raw
 from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, QuotaExceeded
@@ -23,6 +23,7 @@ from tandem.broker.scripts import script
 MAX_DELAY_MS = 7 * 86_400_000
 # Redis's Lua can pass some thousand values at once; the scripts stay well below.
 MAX_BATCH = 500
+ADOPTED_AT_ONCE = 100
 
 Result = Literal["completed", "retried", "failed", "snoozed"]
 
@@ -54,6 +55,15 @@ class Outcome:
     ran: float = 0.0
 
 
+class NewMessage(NamedTuple):
+    """A message to enqueue; `delay`: ms, if any."""
+
+    queue: str
+    id: str
+    payload: bytes
+    delay: int | None
+
+
 class MessageStore:
     """The messages of one worker. No two living processes may share its name."""
 
@@ -62,6 +72,8 @@ class MessageStore:
         self.clock = Clock(client)
         self._redis = client
         self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
+        self._enqueue_many = self._script("enqueue_many")
+        self._adopt_delayed = self._script("adopt_delayed")
         self._enqueue_once = self._script("enqueue_once")
         self._claim_batch = self._script("claim_batch")
         self._ack = self._script("ack")
@@ -74,6 +86,43 @@ class MessageStore:
     def enqueue(self, queue: str, id_: str, payload: bytes, delay: int | None) -> bool:
         """Put a new message into its queue, due after `delay` ms if given; return False if its id exists."""
         return bool(self._enqueue(enqueue_keys(queue), enqueue_arguments(queue, id_, payload, delay)))
+
+    def enqueue_many(self, messages: Sequence[NewMessage]) -> list[int]:
+        """Put at most MAX_BATCH new messages into their queues; if ids exist, none of them, and return their places.
+
+        The ids of the messages differ.
+        """
+        queues = list(dict.fromkeys(message.queue for message in messages))
+        names = [name for queue in queues for name in enqueue_keys(queue)[:-1]]
+        arguments: list[Any] = []
+        for message in messages:
+            arguments.append(queues.index(message.queue) + 1)
+            arguments += enqueue_arguments(message.queue, message.id, message.payload, message.delay)
+        taken = cast("list[int]", self._enqueue_many([*names, keys.QUEUES], arguments))
+        return [number - 1 for number in taken]
+
+    def adopt_delayed(self, queue: str) -> int:
+        """Take over delayed messages that dramatiq's own broker has sent to this queue; return how many.
+
+        At most ADOPTED_AT_ONCE.
+        """
+        ids = cast("list[bytes]", self._redis.lrange(keys.stock_delayed(queue), 0, ADOPTED_AT_ONCE - 1))
+        if not ids:
+            return 0
+        found = self._redis.hmget(keys.stock_delayed_payloads(queue), cast("list[str]", ids))
+        arguments: list[Any] = [queue]
+        for id_, payload in zip(ids, cast("list[bytes | None]", found), strict=True):
+            if payload is not None:
+                arguments += [id_, *_as_ours(queue, payload)]
+        names = [
+            keys.stock_delayed(queue),
+            keys.stock_delayed_payloads(queue),
+            keys.payloads(queue),
+            keys.delayed(queue),
+            keys.notify(queue),
+            keys.QUEUES,
+        ]
+        return int(cast(int, self._adopt_delayed(names, arguments)))
 
     def enqueue_once(
         self, queue: str, id_: str, payload: bytes, record: JobRecord, once: IdempotencyKey | None, most_waiting: int
@@ -245,6 +294,16 @@ class MessageStore:
 
     def _script(self, file: str) -> redis.commands.core.Script:
         return self._redis.register_script(script("notify") + script(file))
+
+
+def _as_ours(queue: str, payload: bytes) -> tuple[bytes, float]:
+    """Return a delayed message of dramatiq's own broker as it is stored here, and the time (ms) when it is due."""
+    message = codec.decode(payload)
+    if message is None:
+        return payload, 0  # it becomes a dead letter at once
+    eta = message.options.get("eta")
+    due = eta if isinstance(eta, (int, float)) else 0
+    return message.copy(queue_name=queue).encode(), due
 
 
 def by_queue(messages: Iterable[Delivery]) -> dict[str, list[Delivery]]:

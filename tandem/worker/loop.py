@@ -231,8 +231,10 @@ class Worker:
             self._store.requeue(queue, [delivery.id for delivery in messages])
 
     def _requeue_orphans(self) -> None:
+        """Requeue what this worker has claimed without knowing it, and take over what dramatiq's own broker delays."""
         for queue in self._queues:
             orphans = [delivery.id for delivery in self._store.claimed(queue) if delivery.id not in self._claimed]
+            self._store.adopt_delayed(queue)
             if count := self._store.requeue(queue, orphans):
                 logger.info("requeued %d orphaned messages of %s, claimed when the connection broke", count, queue)
 
