@@ -6,7 +6,7 @@
 | --- | --- |
 | defining a workload | Workload, Placed, Check, Warn, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
-| sending messages | get_broker, send_many; QueueFull |
+| sending messages | get_broker, send_many; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
 | actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
 | schedules | Schedule; schedules: those that are added at run time |
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
     from tandem.broker.outbox import ENQUEUE, OutboxMessage
     from tandem.broker.send_many import send_many
+    from tandem.broker.unique import DuplicateMessage
     from tandem.config import settings_base as fields
     from tandem.config import values
     from tandem.config.destinations import Destinations
@@ -46,6 +47,7 @@ __all__ = [
     "Check",
     "Clock",
     "Destinations",
+    "DuplicateMessage",
     "ExpectedError",
     "Fail",
     "IdempotencyKey",
@@ -83,6 +85,7 @@ _NAMES_OF_MODULES = {
     "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
     "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),
     "tandem.broker.send_many": ("send_many",),
+    "tandem.broker.unique": ("DuplicateMessage",),
     "tandem.config.settings_base": ("SettingsBase",),
     "tandem.config.destinations": ("Destinations",),
     "tandem.config.settings": ("Settings",),

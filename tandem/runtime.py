@@ -15,9 +15,11 @@ from tandem.broker.broker import Binding, Broker
 from tandem.broker.connection import connect
 from tandem.broker.disk import Disk
 from tandem.broker.in_flight import InFlight
+from tandem.broker.unique import UniqueOptions
 from tandem.config import settings as configuration
 from tandem.config.settings import Settings
 from tandem.worker.age_limit import AgeLimit
+from tandem.worker.expiry import Expiry
 from tandem.worker.retries import Retries
 from tandem.worker.schedule_outcomes import ScheduleOutcomes
 from tandem.worker.time_limit import TimeLimit
@@ -28,6 +30,8 @@ def default_middleware() -> list[dramatiq.Middleware]:
     return [
         InFlight(),
         AgeLimit(),
+        Expiry(),
+        UniqueOptions(),
         ShutdownNotifications(),
         CurrentMessage(),
         Callbacks(),

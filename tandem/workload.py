@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tandem.config.settings import Settings
@@ -46,6 +46,7 @@ class Workload:
     settings: the class of its settings. The functions get the platform's settings as their argument.
     blueprint: its routes. checks: its dependencies, for /readyz and `queue health`. commands: its own commands of
     `queue`. max_concurrency: how many messages of a queue may run at the same time, in all containers on one Redis.
+    rates: how many of a queue may start in a time, such as 10/s, likewise.
     api: the description of its routes for /openapi.json.
     schedules: messages that are sent at certain times.
     middleware: dramatiq's, for the actors of all workloads, or a function that returns it; see Placed.
@@ -57,6 +58,7 @@ class Workload:
     blueprint: Callable[[Settings], Blueprint] | None = None
     checks: Callable[[Settings], Sequence[Check]] = _none
     max_concurrency: Callable[[Settings], Mapping[str, int]] = _unbounded
+    rates: Mapping[str, str] | Callable[[Settings], Mapping[str, str]] = field(default_factory=dict)
     commands: Callable[[], Sequence[Command]] = tuple
     api: Callable[[Settings], Api] | None = None
     schedules: Sequence[Schedule] | Callable[[Settings], Sequence[Schedule]] = ()

@@ -23,6 +23,7 @@ from tandem.broker.idempotency import DiskFull, IdempotencyKey, JobRecord
 from tandem.broker.in_flight import InFlight
 from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
 from tandem.broker.store import MAX_BATCH, MAX_DELAY_MS, MessageStore, NewMessage
+from tandem.broker.unique import DuplicateMessage, Unique, unique_of
 from tandem.config.settings import FAILED_RETENTION
 
 logger = logging.getLogger(__name__)
@@ -257,8 +258,8 @@ class Broker(dramatiq.Broker):
         """Send a copy of a message, to be handled at once or after `delay` ms; return it as sent.
 
         A message that is already in the queue can be sent once more. Raises ValueError for a delay over a week,
-        dramatiq's ConnectionClosed if Redis did not accept the message, and DiskFull, but not for a message that an
-        actor sends.
+        dramatiq's ConnectionClosed if Redis did not accept the message, DuplicateMessage, and DiskFull, but not for a
+        message that an actor sends.
         """
         if self.binding.inline:
             delay = None  # there is no worker to handle it later
@@ -270,6 +271,8 @@ class Broker(dramatiq.Broker):
             self._require_disk_space()
         self.emit_before("enqueue", message, delay)
         payload, id_ = message.encode(), message.message_id
+        if unique := self._unique(message):
+            return self._enqueue_unique(message, payload, delay, unique)
         try:
             while not self.store.enqueue(message.queue_name, id_, payload, delay):
                 # The message keeps its id, by which its result is found; only the queue needs another one.
@@ -279,6 +282,32 @@ class Broker(dramatiq.Broker):
         self.emit_after("enqueue", message, delay)
         self._handle_inline(message, id_)
         return message
+
+    def _unique(self, message: dramatiq.Message[Any]) -> Unique | None:
+        """Return how a message is unique, if it is. Raises ValueError if its key cannot be made."""
+        actor = self.actors.get(message.actor_name)
+        return unique_of(message, actor.options) if actor else None
+
+    def _enqueue_unique(
+        self, message: dramatiq.Message[Any], payload: bytes, delay: int | None, unique: Unique
+    ) -> dramatiq.Message[Any]:
+        try:
+            result, id_ = self.store.enqueue_unique(message.queue_name, payload, delay, unique)
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error
+        if result == "known":
+            if unique.on_duplicate == "error":
+                raise DuplicateMessage(f"a message of {message.actor_name} with the same key is in the queue")
+            logger.debug("not sent, because one with the same key is in the queue: %s", message)
+            return message
+        self.emit_after("enqueue", message, delay)
+        self._handle_inline(message, id_)
+        return message
+
+    def _refuse_unique(self, message: dramatiq.Message[Any]) -> None:
+        actor = self.actors.get(message.actor_name)
+        if actor and actor.options.get("unique"):
+            raise ValueError(f"{actor.actor_name} has the option unique: send its messages one by one, with send")
 
     def enqueue_many(
         self, messages: Sequence[dramatiq.Message[Any]], *, delays: Sequence[int | None] | None = None
@@ -290,8 +319,9 @@ class Broker(dramatiq.Broker):
         """
         delays = [None] * len(messages) if delays is None else delays
         pairs = list(zip(messages, delays, strict=True))
-        for delay in delays:
+        for message, delay in pairs:
             _check_delay(delay)
+            self._refuse_unique(message)
         if self.binding.inline:
             return [self.enqueue(message) for message in messages]
         sent: list[dramatiq.Message[Any]] = []
@@ -362,6 +392,7 @@ class Broker(dramatiq.Broker):
         If the idempotency key `once` exists, return its value and send nothing. Raises QueueFull if `most_waiting`
         messages are in the queue, QuotaExceeded, DiskFull, and dramatiq's ConnectionClosed.
         """
+        self._refuse_unique(message)
         self._require_disk_space()
         message = self._by_redis_clock(message)
         self.emit_before("enqueue", message, None)
@@ -390,7 +421,8 @@ class Broker(dramatiq.Broker):
             raise DiskFull(reason)
 
     def outbox_message(self, message: dramatiq.Message[Any]) -> OutboxMessage:
-        """Return the message in the form in which a workload's script can send it."""
+        """Return the message in the form in which a workload's script can send it; ValueError if it is unique."""
+        self._refuse_unique(message)
         message = self._by_redis_clock(message)
         return OutboxMessage(
             enqueue_keys(message.queue_name),

@@ -27,6 +27,7 @@ tandem:alone:<worker>               queue, tab, id of the quarantined message of
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th time bucket of this
                                     many seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
+tandem:rate:<queue>                 time (ms) when a queue with a rate is on schedule again (see claim_batch.lua)
 tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_manager.py)
 
 Every id belongs to one message, and is in exactly one of ready, delayed, a worker's claimed set and dead letters.

@@ -17,13 +17,16 @@ from tandem.broker.clock import Clock
 from tandem.broker.connection import name, raw
 from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, QuotaExceeded
 from tandem.broker.outbox import ENQUEUE, enqueue_arguments, enqueue_keys
+from tandem.broker.rate import Rate
 from tandem.broker.scripts import script
+from tandem.broker.unique import Unique
 
 # Redis could store it for longer, but a message that waits for more than a week belongs in a database.
 MAX_DELAY_MS = 7 * 86_400_000
 # Redis's Lua can pass some thousand values at once; the scripts stay well below.
 MAX_BATCH = 500
 ADOPTED_AT_ONCE = 100
+NO_RATE = Rate(0, 0)
 
 Result = Literal["completed", "retried", "failed", "snoozed"]
 
@@ -73,6 +76,7 @@ class MessageStore:
         self._redis = client
         self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
         self._enqueue_many = self._script("enqueue_many")
+        self._enqueue_unique = client.register_script(ENQUEUE + script("enqueue_unique"))
         self._adopt_delayed = self._script("adopt_delayed")
         self._enqueue_once = self._script("enqueue_once")
         self._claim_batch = self._script("claim_batch")
@@ -100,6 +104,16 @@ class MessageStore:
             arguments += enqueue_arguments(message.queue, message.id, message.payload, message.delay)
         taken = cast("list[int]", self._enqueue_many([*names, keys.QUEUES], arguments))
         return [number - 1 for number in taken]
+
+    def enqueue_unique(self, queue: str, payload: bytes, delay: int | None, unique: Unique) -> tuple[str, str]:
+        """Put a new message into its queue unless one with its key is there.
+
+        Return `sent`, `replaced` or `known`, and the id in the queue.
+        """
+        arguments = [*enqueue_arguments(queue, unique.id, payload, delay), unique.until, unique.on_duplicate]
+        names = [*enqueue_keys(queue), keys.HEARTBEATS]
+        result, id_ = cast("list[bytes]", self._enqueue_unique(names, arguments))
+        return result.decode(), name(id_)
 
     def adopt_delayed(self, queue: str) -> int:
         """Take over delayed messages that dramatiq's own broker has sent to this queue; return how many.
@@ -152,18 +166,26 @@ class MessageStore:
         return answer[1].decode() if answer[0] == b"known" else None
 
     def claim_batch(
-        self, queues: Sequence[str], count: int, max_concurrency: Mapping[str, int] = MappingProxyType({})
+        self,
+        queues: Sequence[str],
+        count: int,
+        max_concurrency: Mapping[str, int] = MappingProxyType({}),
+        rates: Mapping[str, Rate] = MappingProxyType({}),
     ) -> tuple[list[Delivery], float | None]:
         """Claim at most `count` messages, those of the first queue first.
 
         `max_concurrency`: how many messages of a queue all workers together may have claimed, if that is limited.
-        Also return the seconds until the next delayed message is due, None if there is none; this is meaningful only
-        if there was nothing more to claim.
+        `rates`: how many in a time.
+        Also return the seconds until a delayed message is due, or until a rate allows one more, None if there is none;
+        this is meaningful only if there was nothing more to claim.
         """
         names = [keys.HEARTBEATS, keys.PAUSED]
         for queue in queues:
             names += self._keys(queue)
-        limits = [part for queue in queues for part in (queue, max_concurrency.get(queue, 0))]
+        limits: list[str | int] = []
+        for queue in queues:
+            rate = rates.get(queue, NO_RATE)
+            limits += [queue, max_concurrency.get(queue, 0), rate.count, rate.window]
         answer = cast("list[Any]", self._claim_batch(names, [self.worker, min(count, MAX_BATCH), *limits]))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         claimed = [

@@ -84,6 +84,7 @@ def consume(
             limits=limits,
             drain_timeout=config.drain_timeout,
             max_concurrency=max_concurrency,
+            rates=registry.rates(loaded, config),
         )
     except MemoryLimitTooSmall as error:
         raise click.ClickException(str(error)) from error

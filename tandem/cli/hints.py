@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tandem.cli.formatting import counted, duration
 from tandem.operate.queue_stats import ActorState, QueueState, WorkerState
@@ -49,6 +49,15 @@ def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_que
             yield f"next: queue consume {name}, or add it to WORKER_QUEUES  (no worker consumes it: {why})"
         else:
             yield f"next: start a worker with an actor of {name}  (no actor here uses it: {why})"
+
+
+def limited(queues: list[QueueState], limits: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a line for each queue whose messages wait for a limit. `limits`: queue -> limits in words."""
+    return [
+        f"{counted(queue.ready, 'message')} of {escaped(queue.name)} may wait for {' and '.join(limits[queue.name])}"
+        for queue in queues
+        if queue.ready and not queue.paused and queue.name in limits
+    ]
 
 
 def _is_empty(queue: QueueState) -> bool:

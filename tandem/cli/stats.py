@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -13,10 +14,12 @@ import click
 import dramatiq
 import redis
 
+from tandem import registry
 from tandem.broker.broker import Broker
 from tandem.broker.connection import clock
-from tandem.cli.hints import hints
+from tandem.cli.hints import hints, limited
 from tandem.cli.stats_tables import tables
+from tandem.config import settings
 from tandem.operate import queue_stats
 from tandem.operate.queue_stats import ActorState, QueueState, WorkerState
 from tandem.support.times import iso
@@ -82,9 +85,22 @@ def _page(broker: Broker, *, with_time: bool = False) -> str:
     parts = [
         *([[found.time]] if with_time else []),
         *tables(found.queues, found.workers, found.actors),
+        limited(found.queues, _limits()),
         hints(found.queues, found.workers, found.actors, declared, broker.get_declared_actors()),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _limits() -> dict[str, list[str]]:
+    """Return the limits of each queue that has any, in words."""
+    config, found = settings.current(), defaultdict[str, list[str]](list)
+    for workload in registry.load(config):
+        rates = workload.rates(config) if callable(workload.rates) else workload.rates
+        for queue, rate in rates.items():
+            found[queue].append(f"its rate {rate}")
+        for queue, most in workload.max_concurrency(config).items():
+            found[queue].append(f"one of its {most} places")
+    return found
 
 
 def _repeat(broker: Broker, seconds: float) -> None:

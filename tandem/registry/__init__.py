@@ -2,6 +2,7 @@
 
 from tandem.registry.errors import LoadError
 from tandem.registry.loading import load, load_and_verify
+from tandem.registry.rates import rates
 from tandem.registry.schedules import schedule_definitions
 
-__all__ = ["LoadError", "load", "load_and_verify", "schedule_definitions"]
+__all__ = ["LoadError", "load", "load_and_verify", "rates", "schedule_definitions"]

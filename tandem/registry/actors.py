@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import dramatiq
 
 from tandem.broker.broker import Broker
+from tandem.broker.unique import ON_DUPLICATE, UNTIL
 from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.registry import places
@@ -51,6 +52,12 @@ _OPTIONS = {
     "retry_when": _FUNCTION,
     "on_failed": _FUNCTION,
     "on_removed": _FUNCTION,
+    "expires": _MILLISECONDS,
+    "unique": _Expected(
+        lambda value: isinstance(value, bool) or callable(value), "True or a function of the arguments"
+    ),
+    "until": _Expected(lambda value: value in UNTIL, f"one of {', '.join(UNTIL)}"),
+    "on_duplicate": _Expected(lambda value: value in ON_DUPLICATE, f"one of {', '.join(ON_DUPLICATE)}"),
 }
 
 
@@ -97,6 +104,10 @@ def _wrong_options(actor: dramatiq.Actor[..., object], broker: Broker) -> Iterat
             yield f"{name}={options[name]!r}: expected {expected.text}"
     if options.get("retry_delay") is not None and options.get("min_backoff") is not None:
         yield "retry_delay and min_backoff, which are two names of one option: remove one of them"
+    if options.get("on_duplicate") == "replace" and options.get("until", "end") != "start":
+        yield 'on_duplicate="replace" without until="start": the arguments of a message that runs cannot be replaced'
+    if not options.get("unique") and {"until", "on_duplicate"} & set(options):
+        yield "until or on_duplicate without unique: add unique=True or a function of the arguments"
     target = options.get("on_retry_exhausted")
     if target and target not in broker.actors:
         yield f"on_retry_exhausted={target!r}: expected the name of an actor"

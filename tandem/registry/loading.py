@@ -14,7 +14,7 @@ from tandem import runtime
 from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
-from tandem.registry import actors, conflicts, middleware, places, schedules
+from tandem.registry import actors, conflicts, middleware, places, rates, schedules
 from tandem.registry.errors import LoadError
 from tandem.workload import Workload
 
@@ -40,7 +40,12 @@ def load_and_verify(config: Settings) -> tuple[Workload, ...]:
     """Load all workloads and verify that their actors can run. Raises LoadError and SettingsError."""
     loaded = load(config)
     broker = runtime.configure(config)
-    if lines := [*actors.problems(broker, config), *schedules.problems(broker, loaded)]:
+    lines = [
+        *actors.problems(broker, config),
+        *schedules.problems(broker, loaded),
+        *rates.problems(loaded, config, broker.get_declared_queues()),
+    ]
+    if lines:
         raise LoadError(lines)
     return loaded
 

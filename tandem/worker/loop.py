@@ -19,6 +19,7 @@ import redis
 
 from tandem.broker import codec
 from tandem.broker.broker import Broker
+from tandem.broker.rate import Rate
 from tandem.broker.store import MAX_BATCH, Delivery, Outcome, by_queue
 from tandem.support.backoff import Backoff
 from tandem.worker.attempt import UNDECODABLE, undecodable
@@ -51,7 +52,8 @@ class Worker:
     """Runs messages of `queues` on `threads` threads. One per process.
 
     `strict_priority`: the first queue's messages first, as long as it has any; otherwise the queues alternate.
-    `max_concurrency`: how many messages of a queue all workers together may have claimed. `quota`: how many messages
+    `max_concurrency`: how many messages of a queue all workers together may have claimed, `rates`: how many
+    in a time. `quota`: how many messages
     this worker may claim in all. `quarantined`: messages that it has claimed already, which run one by one before any
     other.
     """
@@ -64,6 +66,7 @@ class Worker:
         threads: int,
         strict_priority: bool = True,
         max_concurrency: Mapping[str, int] | None = None,
+        rates: Mapping[str, Rate] | None = None,
         quota: Quota | None = None,
         quarantined: list[Delivery] | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class Worker:
         self._threads = threads
         self._strict_priority = strict_priority
         self._max_concurrency = max_concurrency or {}
+        self._rates = rates or {}
         self._quota = quota or Quota()
         self._quarantined = quarantined or []
         self._notifier = Notifier(broker.client, queues)
@@ -174,7 +178,7 @@ class Worker:
     def _claim_batch(self, granted: int) -> tuple[list[Delivery], float | None]:
         deliveries: list[Delivery] = []
         try:
-            deliveries, due_in = self._store.claim_batch(self._queues, granted, self._max_concurrency)
+            deliveries, due_in = self._store.claim_batch(self._queues, granted, self._max_concurrency, self._rates)
         finally:
             self._quota.release(granted - len(deliveries))
         if not self._strict_priority:

@@ -18,6 +18,7 @@ from tandem import logs
 from tandem.broker import keys, requirements
 from tandem.broker.broker import Broker
 from tandem.broker.in_flight import Running
+from tandem.broker.rate import Rate
 from tandem.broker.store import Delivery
 from tandem.operate import control
 from tandem.process.resource_usage import resident_memory
@@ -100,6 +101,7 @@ def consume(
     limits: Limits,
     drain_timeout: int,
     max_concurrency: Mapping[str, int] | None = None,
+    rates: Mapping[str, Rate] | None = None,
 ) -> None:
     """Run messages of `queues` on `threads` threads until SIGTERM, SIGINT or a limit.
 
@@ -138,6 +140,7 @@ def consume(
         queues=queues,
         strict_priority=strict_priority,
         max_concurrency=max_concurrency,
+        rates=rates,
         threads=threads,
         quota=_quota(limits, len(quarantined)),
         quarantined=quarantined,

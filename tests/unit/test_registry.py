@@ -91,6 +91,17 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
             "the actor work has retry_delay and min_backoff, which are two names of one option: remove one of them",
         ),
         (GOOD.replace("actor\n", "actor(max_backoff=-1)\n"), "work has max_backoff=-1: expected milliseconds from 0"),
+        (
+            GOOD.replace("actor\n", "actor(unique=True, on_duplicate='replace')\n"),
+            'on_duplicate="replace" without until="start": the arguments of a message that runs cannot be replaced',
+        ),
+        (GOOD.replace("actor\n", "actor(until='start')\n"), "until or on_duplicate without unique: add unique=True"),
+        (GOOD.replace("actor\n", "actor(unique=5)\n"), "the actor work has unique=5: expected True or a function"),
+        (
+            GOOD.replace("actor\n", "actor(unique=True, until='now')\n"),
+            "the actor work has until='now': expected one of start, end",
+        ),
+        (GOOD.replace("actor\n", "actor(expires=-5)\n"), "the actor work has expires=-5: expected milliseconds from 0"),
         (GOOD.replace("actor\n", "actor(retry_when=5)\n"), "the actor work has retry_when=5: expected a function"),
         (
             GOOD.replace("actor\n", "actor(throws='ValueError')\n"),
@@ -324,3 +335,24 @@ def test_schedules_need_the_encoder_in_which_their_messages_are_stored(tmp_path:
     )
     (found,) = said(tmp_path)
     assert "schedules need dramatiq's JSONEncoder, but PickleEncoder was set" in found
+
+
+@pytest.mark.parametrize(
+    ("rates", "lines"),
+    [
+        ("{'default': '10/s'}", []),
+        ("lambda config: {'default': '10/s'}", []),
+        ("{'default': '0/s'}", ["work limits the queue default: the rate '0/s' is invalid: expected a number of"]),
+        ("{'nowhere': '1/s'}", ["work limits the rate of nowhere, which is no queue: expected one of default"]),
+    ],
+)
+def test_rates_are_checked_at_the_start(tmp_path: Path, rates: str, lines: list[str]) -> None:
+    application(tmp_path, a=workload("work", rates=rates), registered="workloads = ('a',)\n")
+    found = said(tmp_path)
+    assert len(found) == len(lines) and all(line in text for line, text in zip(lines, found, strict=True)), found
+
+
+def test_two_rates_of_one_queue_are_refused(tmp_path: Path) -> None:
+    both = {name: workload(name, rates="{'default': '1/s'}") for name in ("a", "b")}
+    application(tmp_path, **both, registered="workloads = ('a', 'b')\n")
+    assert said(tmp_path) == ["a and b both limit the rate of the queue default: rename one of them"]

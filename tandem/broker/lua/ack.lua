@@ -20,6 +20,10 @@ local function place(id, outcome, payload, detail)
     redis.call('HDEL', KEYS[1], id)
   elseif outcome == 'failed' then
     redis.call('HDEL', KEYS[1], id)
+    -- Unique messages with one key have one id, and each of them can become a dead letter.
+    if redis.call('HEXISTS', KEYS[8], id) == 1 then
+      id = id .. '~' .. string.format('%.0f', now)
+    end
     redis.call('ZADD', KEYS[7], now, id)
     redis.call('HSET', KEYS[8], id, payload)
     redis.call('HSET', KEYS[9], id, detail)

@@ -1,8 +1,8 @@
 -- Claim messages of queues for this worker, those of the first queue first. In each queue, delayed messages that are
 -- due come before the ready ones. Notifications are cleared only when no message is left that they could be for. KEYS:
 -- heartbeats, paused queues, then for each queue: payloads, ready, delayed, notify, claimed, deliveries ARGV: worker,
--- how many at most, then for each queue its name and how many of its messages all workers together may have claimed (0:
--- no limit) Returns ms until the next delayed message is due (-1: there is none), then for each message: number of its
+-- how many at most, then for each queue its name, how many of its messages all workers together may have claimed (0: no
+-- limit), and its rate: how many in how many ms (0: no limit) Returns ms until the next delayed message is due (-1: there is none), then for each message: number of its
 -- queue (from 1), id, delivery count, payload.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,12 +27,33 @@ local function free_slots(name, limit)
   return limit == '0' and left or math.min(left, limit - claimed(name))
 end
 
-for queue = 1, (#ARGV - 2) / 2 do
+-- The generic cell rate algorithm (ITU-T I.371): the key has the time when the queue is on schedule again. A tenth of the
+-- rate may start at once. Returns how many may start now, and the ms until one more may.
+local function allowed(name, count, window)
+  local interval, burst = window / count, math.max(1, math.floor(count / 10))
+  local ahead = math.max(0, tonumber(redis.call('GET', 'tandem:rate:' .. name) or 0) - now)
+  return math.floor(burst - ahead / interval + 1e-9), math.max(1, math.ceil(ahead - (burst - 1) * interval))
+end
+
+local function use(name, count, window, used)
+  local key, interval = 'tandem:rate:' .. name, window / count
+  local from = math.max(now, tonumber(redis.call('GET', key) or 0))
+  redis.call('SET', key, string.format('%.3f', from + used * interval), 'PX', math.ceil(2 * window))
+end
+
+for queue = 1, (#ARGV - 2) / 4 do
   if left == 0 then
     break
   end
-  local key = 2 + (queue - 1) * 6
-  local free = free_slots(ARGV[queue * 2 + 1], ARGV[queue * 2 + 2])
+  local key, argument = 2 + (queue - 1) * 6, queue * 4 - 2
+  local name, count, window = ARGV[argument + 1], tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
+  local free, pause = free_slots(name, ARGV[argument + 2]), nil
+  if count > 0 and free > 0 then
+    local most, wait = allowed(name, count, window)
+    if most < free then
+      free, pause = most, wait
+    end
+  end
   local payloads, ready, delayed, notify = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
   if free > 0 then
     local ids = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, free)
@@ -57,6 +78,12 @@ for queue = 1, (#ARGV - 2) / 2 do
       -- After those claimed in this very millisecond, too.
       local newest = redis.call('ZRANGE', KEYS[key + 5], -1, -1, 'WITHSCORES')[2]
       local since = math.max(now * 1000, tonumber(newest or 0))
+      if count > 0 then
+        use(name, count, window, #ids)
+        if pause then
+          pause = select(2, allowed(name, count, window))
+        end
+      end
       for i, id in ipairs(ids) do
         if found[i] then
           redis.call('ZADD', KEYS[key + 5], since + i, id)
@@ -68,6 +95,9 @@ for queue = 1, (#ARGV - 2) / 2 do
         end
       end
     end
+  end
+  if pause and redis.call('LLEN', ready) + redis.call('ZCARD', delayed) > 0 then
+    due_in = due_in < 0 and pause or math.min(due_in, pause)
   end
 end
 if #answer > 1 then

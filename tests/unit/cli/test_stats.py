@@ -19,7 +19,9 @@ from tandem.broker.broker import Binding, Broker
 from tandem.broker.in_flight import InFlight
 from tandem.cli import main
 from tandem.cli.formatting import duration
+from tandem.cli.hints import limited
 from tandem.cli.stats import stats
+from tandem.operate.queue_stats import QueueState
 from tandem.worker.retries import Retries
 from tests.unit import written
 
@@ -332,3 +334,12 @@ def test_without_redis_it_says_so_in_one_line(
 )
 def test_durations_are_formatted_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_messages_that_wait_for_a_limit_are_explained() -> None:
+    def queue(name: str, ready: int, *, paused: bool = False) -> QueueState:
+        return QueueState(name, ready, 0, 0, 0, paused, 0, 0)
+
+    queues = [queue("mail", 17), queue("bulk", 1, paused=True), queue("idle", 0)]
+    limits = {"mail": ["its rate 10/s", "one of its 2 places"], "bulk": ["its rate 1/s"], "idle": ["its rate 1/s"]}
+    assert limited(queues, limits) == ["17 messages of mail may wait for its rate 10/s and one of its 2 places"]

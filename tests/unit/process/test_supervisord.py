@@ -17,10 +17,23 @@ from tandem.process.supervisord import LineRotatingFileHandler, WakingPoller
 
 @pytest.fixture
 def poller() -> Iterator[WakingPoller]:
+    """One that has been running for a while."""
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
-    yield WakingPoller(None)
+    poller = WakingPoller(None)
+    poller._started -= 60
+    poller.poll(60)
+    yield poller
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGUSR1, before)
+
+
+def test_at_the_start_the_first_round_does_not_wait_and_the_others_wait_for_a_short_time(
+    poller: WakingPoller,
+) -> None:
+    new, since = WakingPoller(None), time.monotonic()
+    for _ in range(4):
+        assert new.poll(60) == ([], [])
+    assert 0.3 <= time.monotonic() - since < 30
 
 
 def test_a_signal_ends_the_wait_and_the_next_round_does_not_wait_either(poller: WakingPoller) -> None:

@@ -220,9 +220,9 @@ def test_an_idle_worker_wakes_by_a_notification_and_does_not_poll(
     asked: list[int] = []
     fetch = broker.store.claim_batch
 
-    def note(queues: Any, count: int, max_concurrency: Any) -> Any:
+    def note(queues: Any, count: int, *more: Any) -> Any:
         asked.append(count)
-        return fetch(queues, count, max_concurrency)
+        return fetch(queues, count, *more)
 
     monkeypatch.setattr(broker.store, "claim_batch", note)
     idle = harness.work(broker)
