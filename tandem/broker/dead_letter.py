@@ -12,7 +12,7 @@ from dramatiq import Message
 from tandem.broker import codec
 
 # Options that the last attempt left on the message, and that a requeued message must not have.
-_OPTIONS_OF_LAST_ATTEMPT = ("traceback", "failed_at", "eta", "progress")
+_OPTIONS_OF_LAST_ATTEMPT = ("traceback", "failed_at", "requeue_timestamp", "eta", "progress")
 
 
 class FailureKind(NamedTuple):

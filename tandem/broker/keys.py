@@ -35,6 +35,8 @@ Every id belongs to one message, and is in exactly one of ready, delayed, a work
 
 from __future__ import annotations
 
+#: Of dramatiq's own broker, if none is chosen, and so of the keys that a stock producer uses.
+NAMESPACE = "dramatiq"
 HEARTBEATS = "tandem:heartbeats"
 QUEUES = "tandem:queues"
 PAUSED = "tandem:paused"

@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "actors": "tandem.cli.actors:actors",
+    "adopt": "tandem.cli.adopt:adopt",
     "check": "tandem.cli.check:check",
     "config": "tandem.cli.config:config",
     "consume": "tandem.cli.consume:consume",
@@ -18,4 +19,4 @@ COMMANDS = {
     "stop-workers": "tandem.cli.control_commands:stop_workers",
 }
 #: Commands that need the names of actors and queues, which the workloads declare.
-NEED_WORKLOADS = {"actors", "failed", "pause", "purge", "resume", "schedules", "send", "stats", "stop-workers"}
+NEED_WORKLOADS = {"actors", "adopt", "failed", "pause", "purge", "resume", "schedules", "send", "stats", "stop-workers"}
