@@ -52,12 +52,12 @@ def test_three_containers_send_each_tick_once_while_their_monitors_are_killed(
         tandem = dice.choice(tandems)
         tandem.output("supervisorctl", "signal", "KILL", "monitor")
         await_true(lambda it=tandem: it.states()["monitor"] == "RUNNING", seconds=20, what="the next monitor")  # type: ignore[misc]
-
-    counts = Counter(ticks(tandems[0]))
-    assert set(counts.values()) == {1}
-    assert len(counts) >= SECONDS - 1
-    # The other monitors send while one is away: no tick is missing.
-    assert sorted(counts) == list(range(min(counts), max(counts) + 1))
+    seen = ticks(tandems[0])
+    assert max(seen) - min(seen) >= SECONDS - 2
+    # The other monitors send while one is away: no tick is missing, though a message may still run.
+    expected = set(range(min(seen), max(seen) + 1))
+    await_true(lambda: expected <= set(ticks(tandems[0])), seconds=20, what="every tick")
+    assert set(Counter(ticks(tandems[0])).values()) == {1}
 
 
 def test_a_schedule_is_shown_run_paused_and_resumed(start: Start) -> None:
