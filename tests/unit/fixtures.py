@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tandem import runtime
 from tandem.config import settings
 from tests.unit.harness import Clock, new_redis
 
@@ -30,6 +31,14 @@ def levels_of_logging() -> Iterator[None]:
     yield
     for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def unbound_broker() -> Iterator[None]:
+    """Let the broker of the process forget its Redis after a test: the next one may have another."""
+    yield
+    runtime._binding.cache_clear()
+    runtime.get_broker()._bound = None
 
 
 @pytest.fixture(scope="session")
