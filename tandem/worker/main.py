@@ -180,15 +180,28 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
             requirements.require_usable(broker.client)
             _register_queues(broker.client, queues)
             return recover(broker), control.stop_request(broker.client)
-        except requirements.Unusable as error:
-            if str(error) != reported:
-                logger.error("no message is handled: %s", reported := str(error))
-        except redis.RedisError as error:
-            if time.monotonic() - since > 1:
+        except (requirements.Unusable, redis.RedisError) as error:
+            if reason := _unchanging(error):
+                if reason != reported:
+                    logger.error("no message is handled: %s", reported := reason)
+            elif time.monotonic() - since > 1:
                 logger.warning("waiting for Redis: %s", error)
         if stop.wait(backoff.pause):
             return None
         backoff.grow()
+
+
+def _unchanging(error: Exception) -> str:
+    """Return the reason if no waiting changes it, and '' for a Redis that is away or starting."""
+    if isinstance(error, requirements.Unusable):
+        return str(error)
+    # Of this class itself are wrong types and unknown commands.
+    if type(error) is redis.ResponseError:
+        return (
+            f"Redis refused a command: {error}. If another program uses this database, choose another one: "
+            "REDIS_URL=redis://…/1"
+        )
+    return ""
 
 
 def _register_queues(client: redis.Redis, queues: tuple[str, ...]) -> None:

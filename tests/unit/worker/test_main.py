@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import redis
 from fakeredis import FakeRedis
 
+from tandem.broker import keys
 from tandem.worker import main
 from tandem.worker.executor import Executor
 from tandem.worker.main import Stop
@@ -73,3 +75,15 @@ def test_failures_in_a_row_are_known_after_a_success(redis_: FakeRedis) -> None:
         Executor(broker).run(delivery)
     policy = RecyclePolicy(Limits(failures=2), broker.in_flight, lambda: 0)
     assert policy.reached() == "failure limit: 2 of 2 failures in a row"
+
+
+def test_what_redis_refuses_is_said_once_and_not_called_waiting(
+    redis_: FakeRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker, stop = broker_on(redis_), Stop()
+    redis_.set(keys.QUEUES, "a text of another program")
+    threading.Timer(0.5, stop.ask, ["enough"]).start()
+    assert main._prepare(broker, stop, ("default",)) is None
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and "Redis refused a command: WRONGTYPE" in record.getMessage()
+    assert "choose another one: REDIS_URL" in record.getMessage()
