@@ -146,8 +146,8 @@ def test_a_killed_purge_loses_no_message_whose_on_failed_was_not_called(start: S
 def test_a_message_of_queue_send_is_handled_when_it_is_due(start: Start) -> None:
     tandem = start(WORKERS="1").await_healthy()
 
-    tandem.output("queue", "send", "count", '{"key": "later", "number": 2}', "--delay", "4s")
     sent = time.monotonic()
+    tandem.output("queue", "send", "count", '{"key": "later", "number": 2}', "--delay", "4s")
     tandem.output("queue", "send", "count", '["now", 1]')
 
     await_true(lambda: tandem.noted("now") == ["1"], seconds=3, what="the one without a delay")
