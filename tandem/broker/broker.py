@@ -14,7 +14,7 @@ import dramatiq
 import redis
 from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout, QueueNotFound
 from dramatiq.message import generate_unique_id
-from dramatiq.middleware import TimeLimit
+from dramatiq.middleware import MiddlewareError, TimeLimit
 
 from tandem.broker.dead_letter import DeadLetter
 from tandem.broker.dead_letters import DeadLetters
@@ -98,6 +98,8 @@ class Broker(dramatiq.Broker):
     def __init__(
         self, *, middleware: list[dramatiq.Middleware], on_first_use: Callable[[], object] | None = None
     ) -> None:
+        self._hooked: list[dramatiq.Middleware] = []
+        self._hooks_by_name: dict[str, list[Callable[..., Any]]] = {}
         super().__init__(middleware=[])
         self.actor_options = _CheckedLater()
         for part in middleware:
@@ -220,7 +222,35 @@ class Broker(dramatiq.Broker):
                 "dramatiq's worker cannot consume Tandem's queues: type `queue consume` instead of `dramatiq …`; in a "
                 "test, set QUEUE_TRANSPORT=sync, with which `send` handles the message"
             )
-        super().emit_before(signal, *args, **kwargs)
+        for call in self._hooks(f"before_{signal}"):
+            try:
+                call(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                logger.critical("before_%s of a middleware failed: %r", signal, call, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the hooks after something, those of the last middleware first."""
+        for call in reversed(self._hooks(f"after_{signal}")):
+            try:
+                call(self, *args, **kwargs)
+            except Exception:
+                logger.critical("after_%s of a middleware failed: %r", signal, call, exc_info=True)
+
+    def _hooks(self, name: str) -> list[Callable[..., Any]]:
+        """Return the hooks of this name that do something, in the order of the middleware.
+
+        Calling all the others, for several signals of each message, would take a tenth of a worker's time.
+        """
+        if self._hooked != self.middleware:
+            self._hooked, self._hooks_by_name = list(self.middleware), {}
+        if name not in self._hooks_by_name:
+            default = getattr(dramatiq.Middleware, name)
+            hooks = [getattr(part, name) for part in self.middleware]
+            # Some middleware sets a hook on the instance.
+            self._hooks_by_name[name] = [hook for hook in hooks if getattr(hook, "__func__", None) is not default]
+        return self._hooks_by_name[name]
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> dramatiq.Consumer:
         """Raise NotImplementedError: a worker of Tandem claims messages with scripts."""
@@ -266,7 +296,8 @@ class Broker(dramatiq.Broker):
         if delay is not None:
             _check_delay(delay)
             message = message.copy(options={"eta": self.store.clock.now() + delay})
-        message = self._by_redis_clock(message.copy())
+        # Hooks may change a message, which is the caller's.
+        message = self._by_redis_clock(message.copy() if self._hooks("before_enqueue") else message)
         if not self.in_flight.running():
             self._require_disk_space()
         self.emit_before("enqueue", message, delay)
@@ -334,7 +365,7 @@ class Broker(dramatiq.Broker):
             self._require_disk_space()
         now = self.store.clock.now()
         # Hooks may change a message, which is the caller's; copying takes as long as everything else together.
-        hooks = self._has_hook("before_enqueue")
+        hooks = self._hooks("before_enqueue")
         messages = [
             self._by_redis_clock(
                 message.copy(options={} if delay is None else {"eta": now + delay})
@@ -359,12 +390,6 @@ class Broker(dramatiq.Broker):
         self._call_enqueue_hooks("after_enqueue", messages, pairs)
         return messages
 
-    def _has_hook(self, hook: str) -> bool:
-        """Return whether any middleware does something in a hook."""
-        default = getattr(dramatiq.Middleware, hook)
-        # Some middleware sets a hook on the instance.
-        return any(getattr(getattr(part, hook), "__func__", None) is not default for part in self.middleware)
-
     def _call_enqueue_hooks(
         self,
         hook: str,
@@ -372,7 +397,7 @@ class Broker(dramatiq.Broker):
         pairs: list[tuple[dramatiq.Message[Any], int | None]],
     ) -> None:
         """Call a hook for each message, where there is a middleware that has it."""
-        if not self._has_hook(hook):
+        if not self._hooks(hook):
             return
         moment, _, signal = hook.partition("_")
         emit = self.emit_before if moment == "before" else self.emit_after
