@@ -6,6 +6,7 @@ import click
 
 from tandem import registry, runtime
 from tandem.cli.commands import COMMANDS
+from tandem.cli.formatting import counted
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
 from tandem.config.values import MIB, show_size
@@ -21,7 +22,7 @@ def check() -> None:
     The build of the image and each start of a container do the same.
     """
     require_runnable(Settings.current())
-    click.echo(f"{len(runtime.get_broker().actors)} actors can run; next: queue actors, queue config")
+    click.echo(f"{counted(len(runtime.get_broker().actors), 'actor')} can run; next: queue actors, queue config")
 
 
 def _refuse_unknown_queues(effective: Settings) -> None:
