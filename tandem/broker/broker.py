@@ -246,10 +246,12 @@ class Broker(dramatiq.Broker):
         if self._hooked != self.middleware:
             self._hooked, self._hooks_by_name = list(self.middleware), {}
         if name not in self._hooks_by_name:
-            default = getattr(dramatiq.Middleware, name)
-            hooks = [getattr(part, name) for part in self.middleware]
+            # A signal that dramatiq does not know has no default.
+            default = getattr(dramatiq.Middleware, name, None)
+            hooks = [getattr(part, name, None) for part in self.middleware]
             # Some middleware sets a hook on the instance.
-            self._hooks_by_name[name] = [hook for hook in hooks if getattr(hook, "__func__", None) is not default]
+            own = [hook for hook in hooks if hook and getattr(hook, "__func__", None) is not default]
+            self._hooks_by_name[name] = own
         return self._hooks_by_name[name]
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> dramatiq.Consumer:

@@ -111,6 +111,11 @@ def test_hooks_are_called_for_each_message(redis_: FakeRedis) -> None:
     assert seen == [(1, None), (2, 5)]
 
 
+def test_a_signal_that_nobody_knows_calls_nobody(broker: Broker) -> None:
+    broker.emit_before("process_stop")
+    broker.emit_after("nothing_of_this_name", 5)
+
+
 def test_an_actor_of_another_broker_is_refused() -> None:
     other = dramatiq.actor(broker=StubBroker(), actor_name="other")(lambda: None)
     with pytest.raises(TypeError, match="the actor other belongs to another broker: StubBroker"):
