@@ -70,8 +70,9 @@ class InFlight(Middleware):
         running = Running(message.message_id, message.actor_name, time.monotonic(), limit / 1000)
         with self._lock:
             self._running[threading.get_ident()] = running
-        if self._on_start:
+            # Under the lock, so that of two threads that start at once one calls it.
             callback, self._on_start = self._on_start, None
+        if callback:
             callback()
 
     def after_process_message(

@@ -10,6 +10,7 @@ from dramatiq.errors import ActorNotFound
 
 from tandem import runtime
 from tandem.broker import store
+from tandem.broker.unique import DuplicateMessage
 from tandem.cli import durations
 from tandem.config import settings
 from tandem.operate import arguments, control
@@ -39,7 +40,10 @@ def send(actor_name: str, json_text: str, delay_text: str | None) -> None:
         arguments.check(actor.fn, args, kwargs)
     except arguments.InvalidArguments as error:
         raise click.ClickException(f"{actor_name}: {error}") from error
-    message = actor.send_with_options(args=tuple(args), kwargs=kwargs, delay=delay)
+    try:
+        message = actor.send_with_options(args=tuple(args), kwargs=kwargs, delay=delay)
+    except (DuplicateMessage, ValueError) as error:
+        raise click.ClickException(f"nothing was sent: {error}") from error
     due = f", due in {delay_text}" if delay_text else ""
     click.echo(f"sent {message.message_id} to {actor.queue_name}{due}")
     if actor.queue_name in control.paused(broker.client):

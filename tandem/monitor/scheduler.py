@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 
 import redis
@@ -32,6 +33,8 @@ class Scheduler(threading.Thread):
         self._version = -1
         # The last tick of each schedule that was sent or skipped, as far as is known here.
         self._last: dict[str, float] = {}
+        # The tick after that, so that a step reads no expression of a schedule that is not due.
+        self._next: dict[str, float] = {}
         self._unknown: set[str] = set()
         self._stopped = threading.Event()
 
@@ -60,23 +63,29 @@ class Scheduler(threading.Thread):
 
         now, wait = self._store.now(), LOOK_INTERVAL
         for schedule in schedules:
+            if now < (upcoming := self._next.get(schedule.name, 0.0)):
+                wait = min(wait, upcoming - now + LATE)
+                continue
             if schedule.name not in self._last:
                 self._last[schedule.name] = self._store.begin(schedule.name, now)
             for tick in ticks.due(schedule, self._last[schedule.name], now):
                 self._send(schedule, tick)
-            upcoming = next(ticks.after(schedule, max(self._last[schedule.name], now)), None)
-            if upcoming is not None:
-                wait = min(wait, max(0.0, upcoming - now) + LATE)
+            upcoming = next(ticks.after(schedule, max(self._last[schedule.name], now)), math.inf)
+            self._next[schedule.name] = upcoming
+            wait = min(wait, max(0.0, upcoming - now) + LATE)
         return wait
 
     def _look(self) -> None:
         """Notice schedules that were added or removed."""
         if (version := self._store.version()) != self._version:
-            self._added = self._store.added()
+            before, self._added = self._added, self._store.added()
             self._version = version
-            # One that was removed and added again begins anew.
-            names = {schedule.name for schedule in self._own}
-            self._last = {name: tick for name, tick in self._last.items() if name in names}
+            # Those that changed begin anew; asking Redis for thousands at each change would take seconds.
+            known = {schedule.name: schedule for schedule in before}
+            same = {schedule.name for schedule in self._added if known.get(schedule.name) == schedule}
+            same |= {schedule.name for schedule in self._own}
+            self._last = {name: tick for name, tick in self._last.items() if name in same}
+            self._next = {name: tick for name, tick in self._next.items() if name in same}
 
     def _known(self) -> list[Definition]:
         """Return the schedules whose actor a worker of this container has; those of the workloads go first."""

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.monitor.schedule_watch import ScheduleWatch
 from tandem.monitor.scheduler import LOOK_INTERVAL, Scheduler
-from tandem.schedules import definitions
-from tandem.schedules.schedule import Schedule
+from tandem.schedules import definitions, ticks
+from tandem.schedules.schedule import Definition, Schedule
 from tandem.schedules.store import ScheduleStore
 from tests.unit.harness import Clock, broker_on
 
@@ -128,6 +129,35 @@ def test_the_next_step_comes_right_after_the_next_tick(
 def test_without_schedules_nothing_is_loaded_and_nobody_is_late(redis_: FakeRedis, file: Path) -> None:
     assert Scheduler(redis_).step() == LOOK_INTERVAL
     assert ScheduleWatch(ScheduleStore(redis_)).overdue() == {}
+
+
+def test_many_schedules_that_are_not_due_cost_a_step_nothing_and_one_more_does_not_begin_them_anew(
+    redis_: FakeRedis, broker: Broker, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions.write([], ["remind"], file=file)
+    store, monitor = ScheduleStore(redis_), Scheduler(redis_)
+    for number in range(50):
+        store.add(every(broker, 86_400, name=f"users-{number}").definition())
+    monitor.step()
+    begun: list[str] = []
+    read: list[str] = []
+    after = ticks.after
+
+    def begin(name: str, now: float) -> float:
+        begun.append(name)
+        return now
+
+    def reading(one: Definition, moment: float) -> Iterator[int]:
+        read.append(one.name)
+        return after(one, moment)
+
+    monkeypatch.setattr(monitor._store, "begin", begin)
+    monkeypatch.setattr(ticks, "after", reading)
+    monitor.step()
+    assert (begun, read) == ([], [])
+    store.add(every(broker, 86_400, name="one-more").definition())
+    monitor.step()
+    assert begun == ["one-more"] and set(read) == {"one-more"}
 
 
 def test_the_monitor_loads_neither_pydantic_nor_dramatiqs_actors_nor_cronsim() -> None:
