@@ -17,7 +17,7 @@ if token := api_token():
     print("Authorization: Bearer", token)
 '
 
-model_is_available() { docker compose exec -T app queue health | grep -q '^ok  *model '; }
+model_is_available() { docker compose exec -T app queue health | grep '^ok  *model ' >/dev/null; }
 
 # ask_api OPTIONS...: a request to the API. The token is passed by a file descriptor, because other users can see
 # command-line arguments.
@@ -29,7 +29,7 @@ indented() { fold -s -w 90 | sed 's/^/    /; s/ *$//'; }
 field() { docker compose exec -T app python -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 translation_ended() {
-  ask_api "$base_url$1" | grep -qE '"status": ?"(done|failed|cancelled)"'
+  ask_api "$base_url$1" | grep -E '"status": ?"(done|failed|cancelled)"' >/dev/null
 }
 
 if ! model_is_available; then

@@ -38,7 +38,8 @@ smoke_test() {
   # shellcheck disable=SC2064  # the container of now
   trap "docker rm --force --volumes '$container' >/dev/null" RETURN
   await 60 "a healthy container" is_healthy "$container" || fail "it is not healthy: $(docker logs "$container" 2>&1 | tail -n 20)"
-  docker exec "$container" queue actors | grep -q '^deliver '
+  # Not grep --quiet, which leaves at the first match: the writer would then die of SIGPIPE.
+  docker exec "$container" queue actors | grep '^deliver ' >/dev/null || fail "queue actors does not name deliver"
   docker exec "$container" python -c \
     'from urllib.request import urlopen; assert urlopen("http://127.0.0.1:8000/readyz", timeout=5).status == 200'
 }
