@@ -15,6 +15,7 @@ from tandem.broker.broker import Binding, Broker
 from tandem.broker.connection import connect
 from tandem.broker.disk import Disk
 from tandem.broker.in_flight import InFlight
+from tandem.broker.limits import LimitOptions
 from tandem.broker.unique import UniqueOptions
 from tandem.config import settings as configuration
 from tandem.config.settings import Settings
@@ -32,6 +33,7 @@ def default_middleware() -> list[dramatiq.Middleware]:
         AgeLimit(),
         Expiry(),
         UniqueOptions(),
+        LimitOptions(),
         ShutdownNotifications(),
         CurrentMessage(),
         Callbacks(),

@@ -13,16 +13,18 @@ from typing import Any, NamedTuple, TypeVar
 import dramatiq
 import redis
 from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout, QueueNotFound
-from dramatiq.message import generate_unique_id
-from dramatiq.middleware import MiddlewareError, TimeLimit
+from dramatiq.middleware import TimeLimit
 
+from tandem.broker import limits
+from tandem.broker.batches import another_id, enqueue_in_batches
 from tandem.broker.dead_letter import DeadLetter
 from tandem.broker.dead_letters import DeadLetters
 from tandem.broker.disk import Disk
+from tandem.broker.hooks import HookedBroker
 from tandem.broker.idempotency import DiskFull, IdempotencyKey, JobRecord
 from tandem.broker.in_flight import InFlight
 from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
-from tandem.broker.store import MAX_BATCH, MAX_DELAY_MS, MessageStore, NewMessage
+from tandem.broker.store import MAX_DELAY_MS, MessageStore
 from tandem.broker.unique import DuplicateMessage, Unique, unique_of
 from tandem.config.settings import FAILED_RETENTION
 
@@ -76,18 +78,7 @@ def _check_delay(delay: int | None) -> None:
         raise ValueError(f"delay={delay} is invalid: expected 0 to {MAX_DELAY_MS} ms")
 
 
-def _another_id(message_id: str) -> str:
-    """Return an id for the queue, in which the message's own one is taken."""
-    return f"{message_id}+{generate_unique_id()[:8]}"
-
-
-def _repeated(values: Sequence[object]) -> list[int]:
-    """Return the places of the values that stand before as well."""
-    first = {value: place for place, value in reversed(list(enumerate(values)))}
-    return [place for place, value in enumerate(values) if first[value] != place]
-
-
-class Broker(dramatiq.Broker):
+class Broker(HookedBroker):
     """A broker on Redis. The Worker consumes its messages.
 
     Actors can be declared on it before it is bound to a Redis. `on_first_use` binds it if it is still unbound then.
@@ -98,12 +89,10 @@ class Broker(dramatiq.Broker):
     def __init__(
         self, *, middleware: list[dramatiq.Middleware], on_first_use: Callable[[], object] | None = None
     ) -> None:
-        self._hooked: list[dramatiq.Middleware] = []
-        self._hooks_by_name: dict[str, list[Callable[..., Any]]] = {}
-        super().__init__(middleware=[])
+        super().__init__()
         self.actor_options = _CheckedLater()
         for part in middleware:
-            super().add_middleware(part)
+            HookedBroker.add_middleware(self, part)
         self._on_first_use = on_first_use
         self._bound: _Bound | None = None
         # The workloads whose middleware it has.
@@ -222,37 +211,7 @@ class Broker(dramatiq.Broker):
                 "dramatiq's worker cannot consume Tandem's queues: type `queue consume` instead of `dramatiq …`; in a "
                 "test, set QUEUE_TRANSPORT=sync, with which `send` handles the message"
             )
-        for call in self._hooks(f"before_{signal}"):
-            try:
-                call(self, *args, **kwargs)
-            except MiddlewareError:
-                raise
-            except Exception:
-                logger.critical("before_%s of a middleware failed: %r", signal, call, exc_info=True)
-
-    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
-        """Call the hooks after something, those of the last middleware first."""
-        for call in reversed(self._hooks(f"after_{signal}")):
-            try:
-                call(self, *args, **kwargs)
-            except Exception:
-                logger.critical("after_%s of a middleware failed: %r", signal, call, exc_info=True)
-
-    def _hooks(self, name: str) -> list[Callable[..., Any]]:
-        """Return the hooks of this name that do something, in the order of the middleware.
-
-        Calling all the others, for several signals of each message, would take a tenth of a worker's time.
-        """
-        if self._hooked != self.middleware:
-            self._hooked, self._hooks_by_name = list(self.middleware), {}
-        if name not in self._hooks_by_name:
-            # A signal that dramatiq does not know has no default.
-            default = getattr(dramatiq.Middleware, name, None)
-            hooks = [getattr(part, name, None) for part in self.middleware]
-            # Some middleware sets a hook on the instance.
-            own = [hook for hook in hooks if hook and getattr(hook, "__func__", None) is not default]
-            self._hooks_by_name[name] = own
-        return self._hooks_by_name[name]
+        super().emit_before(signal, *args, **kwargs)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30000) -> dramatiq.Consumer:
         """Raise NotImplementedError: a worker of Tandem claims messages with scripts."""
@@ -299,9 +258,9 @@ class Broker(dramatiq.Broker):
             _check_delay(delay)
             message = message.copy(options={"eta": self.store.clock.now() + delay})
         # Hooks may change a message, which is the caller's.
-        message = self._by_redis_clock(message.copy() if self._hooks("before_enqueue") else message)
+        message = self.as_sent(message.copy() if self.hooks("before_enqueue") else message)
         if not self.in_flight.running():
-            self._require_disk_space()
+            self.require_disk_space()
         self.emit_before("enqueue", message, delay)
         payload, id_ = message.encode(), message.message_id
         if unique := self._unique(message):
@@ -309,7 +268,7 @@ class Broker(dramatiq.Broker):
         try:
             while not self.store.enqueue(message.queue_name, id_, payload, delay):
                 # The message keeps its id, by which its result is found; only the queue needs another one.
-                id_ = _another_id(message.message_id)
+                id_ = another_id(message.message_id)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from error
         self.emit_after("enqueue", message, delay)
@@ -357,54 +316,7 @@ class Broker(dramatiq.Broker):
             self._refuse_unique(message)
         if self.binding.inline:
             return [self.enqueue(message) for message in messages]
-        sent: list[dramatiq.Message[Any]] = []
-        for begin in range(0, len(pairs), MAX_BATCH):
-            sent += self._enqueue_batch(pairs[begin : begin + MAX_BATCH])
-        return sent
-
-    def _enqueue_batch(self, pairs: list[tuple[dramatiq.Message[Any], int | None]]) -> list[dramatiq.Message[Any]]:
-        if not self.in_flight.running():
-            self._require_disk_space()
-        now = self.store.clock.now()
-        # Hooks may change a message, which is the caller's; copying takes as long as everything else together.
-        hooks = self._hooks("before_enqueue")
-        messages = [
-            self._by_redis_clock(
-                message.copy(options={} if delay is None else {"eta": now + delay})
-                if hooks or delay is not None
-                else message
-            )
-            for message, delay in pairs
-        ]
-        self._call_enqueue_hooks("before_enqueue", messages, pairs)
-        new = [
-            NewMessage(message.queue_name, message.message_id, message.encode(), delay)
-            for message, (_, delay) in zip(messages, pairs, strict=True)
-        ]
-        taken = _repeated([(one.queue, one.id) for one in new])
-        try:
-            while taken or (taken := self.store.enqueue_many(new)):
-                for place in taken:
-                    new[place] = new[place]._replace(id=_another_id(messages[place].message_id))
-                taken = []
-        except redis.RedisError as error:
-            raise ConnectionClosed(error) from error
-        self._call_enqueue_hooks("after_enqueue", messages, pairs)
-        return messages
-
-    def _call_enqueue_hooks(
-        self,
-        hook: str,
-        messages: list[dramatiq.Message[Any]],
-        pairs: list[tuple[dramatiq.Message[Any], int | None]],
-    ) -> None:
-        """Call a hook for each message, where there is a middleware that has it."""
-        if not self._hooks(hook):
-            return
-        moment, _, signal = hook.partition("_")
-        emit = self.emit_before if moment == "before" else self.emit_after
-        for message, (_, delay) in zip(messages, pairs, strict=True):
-            emit(signal, message, delay)
+        return enqueue_in_batches(self, pairs)
 
     def enqueue_once(
         self,
@@ -420,8 +332,8 @@ class Broker(dramatiq.Broker):
         messages are in the queue, QuotaExceeded, DiskFull, and dramatiq's ConnectionClosed.
         """
         self._refuse_unique(message)
-        self._require_disk_space()
-        message = self._by_redis_clock(message)
+        self.require_disk_space()
+        message = self.as_sent(message)
         self.emit_before("enqueue", message, None)
         try:
             known = self.store.enqueue_once(
@@ -434,14 +346,20 @@ class Broker(dramatiq.Broker):
             self._handle_inline(message)
         return known
 
-    def _by_redis_clock(self, message: dramatiq.Message[Any]) -> dramatiq.Message[Any]:
-        """Return the message with its timestamp by the clock of Redis, if this host's clock is wrong."""
+    def as_sent(self, message: dramatiq.Message[Any]) -> dramatiq.Message[Any]:
+        """Return the message with the key of its limit and, if this host's clock is wrong, its time by that of Redis.
+
+        Raises ValueError if the key cannot be made.
+        """
+        actor = self.actors.get(message.actor_name)
+        if actor and (key := limits.key_of(message, actor.options)) is not None:
+            message = message.copy(options={limits.KEY: key})
         offset = self.store.clock.offset()
         if abs(offset) < CLOCK_TOLERANCE_MS:
             return message
         return message.copy(message_timestamp=message.message_timestamp + offset)
 
-    def _require_disk_space(self) -> None:
+    def require_disk_space(self) -> None:
         """Raise DiskFull. Only for new work: running messages must be able to end, which frees space."""
         disk = self.binding.disk
         if disk and (reason := disk.shortage()):
@@ -450,7 +368,7 @@ class Broker(dramatiq.Broker):
     def outbox_message(self, message: dramatiq.Message[Any]) -> OutboxMessage:
         """Return the message in the form in which a workload's script can send it; ValueError if it is unique."""
         self._refuse_unique(message)
-        message = self._by_redis_clock(message)
+        message = self.as_sent(message)
         return OutboxMessage(
             enqueue_keys(message.queue_name),
             enqueue_arguments(message.queue_name, message.message_id, message.encode()),

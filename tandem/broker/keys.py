@@ -6,6 +6,9 @@ dramatiq:<queue>                    list of the ids of ready messages, next one 
 dramatiq:<queue>.msgs               hash: id -> payload, from enqueueing until the message is completed or dead-lettered
 dramatiq:<queue>.delayed            sorted set: ids of messages that are not due yet, by the time (ms) when they are
 dramatiq:<queue>.deliveries         hash: id -> how often it was delivered to a worker that did not requeue it untouched
+dramatiq:<queue>.parked             sorted set of the ids that wait for the limit of their actor (see lanes.lua)
+dramatiq:<queue>.lanes              sorted set: limits that messages wait for, by the time (ms) when they are looked at
+dramatiq:<queue>.slots              sorted set: the claimed messages of actors with a limit
 tandem:held:<worker>:<queue>        sorted set of the ids that a worker has claimed, in the order of claiming
 tandem:bell:<queue>                 list of notifications, a few at most: each element wakes one idle worker
 dramatiq:<queue>.DQ                 list of the ids of delayed messages that dramatiq's own broker has sent
@@ -27,10 +30,12 @@ tandem:alone:<worker>               queue, tab, id of the quarantined message of
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th time bucket of this
                                     many seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
-tandem:rate:<queue>                 time (ms) when a queue with a rate is on schedule again (see claim_batch.lua)
+tandem:rate:<queue>                 time (ms) when a queue with a rate is on schedule again (see rate.lua)
+tandem:rate:<queue>:<lane>          the same of an actor, or of one of its keys (see lanes.lua)
 tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_manager.py)
 
-Every id belongs to one message, and is in exactly one of ready, delayed, a worker's claimed set and dead letters.
+Every id belongs to one message, and is in exactly one of ready, delayed, parked, a worker's claimed set and dead
+letters.
 """
 
 from __future__ import annotations
@@ -59,6 +64,18 @@ def delayed(queue: str) -> str:
 
 def deliveries(queue: str) -> str:
     return f"dramatiq:{queue}.deliveries"
+
+
+def parked(queue: str) -> str:
+    return f"dramatiq:{queue}.parked"
+
+
+def lanes(queue: str) -> str:
+    return f"dramatiq:{queue}.lanes"
+
+
+def slots(queue: str) -> str:
+    return f"dramatiq:{queue}.slots"
 
 
 def notify(queue: str) -> str:

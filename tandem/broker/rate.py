@@ -17,6 +17,18 @@ class Rate:
     count: int
     window: int
 
+    def __str__(self) -> str:
+        return f"{self.count}/{next(unit for unit, ms in _UNITS.items() if ms == self.window)}"
+
+
+def is_valid(text: object) -> bool:
+    """Return whether this is the text of a rate."""
+    try:
+        parse(text)  # type: ignore[arg-type]  # any type is checked
+    except ValueError:
+        return False
+    return True
+
 
 def parse(text: str) -> Rate:
     """Return the rate of a text. Raises ValueError."""

@@ -16,6 +16,7 @@ from tandem.broker import codec, keys, statistics
 from tandem.broker.clock import Clock
 from tandem.broker.connection import name, raw
 from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, QuotaExceeded
+from tandem.broker.limits import NO_RATE, Limit
 from tandem.broker.outbox import ENQUEUE, enqueue_arguments, enqueue_keys
 from tandem.broker.rate import Rate
 from tandem.broker.scripts import script
@@ -26,19 +27,23 @@ MAX_DELAY_MS = 7 * 86_400_000
 # Redis's Lua can pass some thousand values at once; the scripts stay well below.
 MAX_BATCH = 500
 ADOPTED_AT_ONCE = 100
-NO_RATE = Rate(0, 0)
+UNPARKED_AT_ONCE = 500
 
 Result = Literal["completed", "retried", "failed", "snoozed"]
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A message that this worker has claimed. `delivery_count`: how often it was delivered, this time included."""
+    """A message that this worker has claimed.
+
+    delivery_count: how often it was delivered, this time included. lane: of its limit, if it has any (see limits.py).
+    """
 
     queue: str
     id: str
     delivery_count: int
     payload: bytes
+    lane: str = ""
 
 
 @dataclass(slots=True)
@@ -79,7 +84,8 @@ class MessageStore:
         self._enqueue_unique = client.register_script(ENQUEUE + script("enqueue_unique"))
         self._adopt_delayed = self._script("adopt_delayed")
         self._enqueue_once = self._script("enqueue_once")
-        self._claim_batch = self._script("claim_batch")
+        self._claim_batch = client.register_script("".join(map(script, ("rate", "lanes", "claim_batch"))))
+        self._unpark = self._script("unpark")
         self._ack = self._script("ack")
         self._requeue = self._script("requeue")
         self._isolate = self._script("isolate")
@@ -171,26 +177,31 @@ class MessageStore:
         count: int,
         max_concurrency: Mapping[str, int] = MappingProxyType({}),
         rates: Mapping[str, Rate] = MappingProxyType({}),
+        limits: Mapping[str, Sequence[Limit]] = MappingProxyType({}),
     ) -> tuple[list[Delivery], float | None]:
         """Claim at most `count` messages, those of the first queue first.
 
         `max_concurrency`: how many messages of a queue all workers together may have claimed, if that is limited.
-        `rates`: how many in a time.
+        `rates`: how many in a time. `limits`: those of the actors of a queue.
         Also return the seconds until a delayed message is due, or until a rate allows one more, None if there is none;
         this is meaningful only if there was nothing more to claim.
         """
         names = [keys.HEARTBEATS, keys.PAUSED]
         for queue in queues:
             names += self._keys(queue)
-        limits: list[str | int] = []
+        arguments: list[str | int] = [self.worker, min(count, MAX_BATCH)]
         for queue in queues:
             rate = rates.get(queue, NO_RATE)
-            limits += [queue, max_concurrency.get(queue, 0), rate.count, rate.window]
-        answer = cast("list[Any]", self._claim_batch(names, [self.worker, min(count, MAX_BATCH), *limits]))
+            arguments += [queue, max_concurrency.get(queue, 0), rate.count, rate.window]
+        for number, queue in enumerate(queues if limits else (), start=1):
+            for limit in limits.get(queue, ()):
+                arguments += [number, limit.actor, limit.max_concurrency]
+                arguments += [limit.rate.count, limit.rate.window, int(limit.keyed)]
+        answer = cast("list[Any]", self._claim_batch(names, arguments))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         claimed = [
-            Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3])
-            for i in range(1, len(answer), 4)
+            Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3], name(answer[i + 4]))
+            for i in range(1, len(answer), 5)
         ]
         return claimed, due_in
 
@@ -209,12 +220,15 @@ class MessageStore:
             ]
             for seconds in (outcome.waited, outcome.ran):
                 arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
+            arguments.append(raw(delivery.lane))
         names = [
             *self._keys(queue),
             keys.dead(queue),
             keys.dead_payloads(queue),
             keys.dead_kinds(queue),
             keys.dead_counts(queue),
+            keys.slots(queue),
+            keys.lanes(queue),
         ]
         return {name(id_) for id_ in cast("list[bytes]", self._ack(names, arguments))}
 
@@ -237,6 +251,14 @@ class MessageStore:
             batch = ids[max(0, end - MAX_BATCH) : end]
             count += int(cast(int, self._requeue(self._keys(queue), [int(untouched), *map(raw, batch)])))
         return count
+
+    def unpark(self, queue: str) -> int:
+        """Put parked messages back into their queue, in which no actor has a limit any more; return how many.
+
+        At most UNPARKED_AT_ONCE.
+        """
+        names = [keys.ready(queue), keys.parked(queue), keys.lanes(queue), keys.notify(queue)]
+        return int(cast(int, self._unpark(names, [UNPARKED_AT_ONCE])))
 
     def claimed(self, queue: str) -> list[Delivery]:
         """Return the messages that this worker has claimed, in the order of claiming."""

@@ -51,9 +51,15 @@ def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_que
             yield f"next: start a worker with an actor of {name}  (no actor here uses it: {why})"
 
 
-def limited(queues: list[QueueState], limits: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return a line for each queue whose messages wait for a limit. `limits`: queue -> limits in words."""
-    return [
+def limited(queues: list[QueueState], limits: Mapping[str, Iterable[str]], of_actors: Mapping[str, str]) -> list[str]:
+    """Return a line for each queue or actor whose messages wait for a limit. The limits are in words."""
+    parked = [
+        f"{counted(count, 'message')} of {escaped(actor)} wait{'s' if count == 1 else ''} for "
+        + of_actors.get(actor, "a limit that the actor no longer has")
+        for queue in queues
+        for actor, count in queue.parked.items()
+    ]
+    return parked + [
         f"{counted(queue.ready, 'message')} of {escaped(queue.name)} may wait for {' and '.join(limits[queue.name])}"
         for queue in queues
         if queue.ready and not queue.paused and queue.name in limits

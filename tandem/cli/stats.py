@@ -15,6 +15,7 @@ import dramatiq
 import redis
 
 from tandem import registry
+from tandem.broker import limits
 from tandem.broker.broker import Broker
 from tandem.broker.connection import clock
 from tandem.cli.hints import hints, limited
@@ -85,7 +86,7 @@ def _page(broker: Broker, *, with_time: bool = False) -> str:
     parts = [
         *([[found.time]] if with_time else []),
         *tables(found.queues, found.workers, found.actors),
-        limited(found.queues, _limits()),
+        limited(found.queues, _limits(), _limits_of_actors(broker)),
         hints(found.queues, found.workers, found.actors, declared, broker.get_declared_actors()),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -101,6 +102,11 @@ def _limits() -> dict[str, list[str]]:
         for queue, most in workload.max_concurrency(config).items():
             found[queue].append(f"one of its {most} places")
     return found
+
+
+def _limits_of_actors(broker: Broker) -> dict[str, str]:
+    """Return the limit of each actor that has one, in words."""
+    return {limit.actor: str(limit) for found in limits.by_queue(broker.actors.values()).values() for limit in found}
 
 
 def _repeat(broker: Broker, seconds: float) -> None:

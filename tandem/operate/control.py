@@ -96,11 +96,18 @@ class Purge:
         self._broker = broker
         self._queue = queue
         self._put_ready_aside = client.register_script((_SCRIPTS / "purge_ready.lua").read_text())
+        self._put_parked_aside = client.register_script((_SCRIPTS / "purge_parked.lua").read_text())
         self._put_delayed_aside = client.register_script((_SCRIPTS / "purge_delayed.lua").read_text())
         self._forget = client.register_script((_SCRIPTS / "purge_forget.lua").read_text())
-        self.ready = int(client.llen(keys.ready(queue)))
+        self._ready = int(client.llen(keys.ready(queue)))
         self._last_ready = cast("bytes | None", client.lindex(keys.ready(queue), -1))
-        self._delayed = list({id_: None for id_, _ in client.zscan_iter(keys.delayed(queue), count=1000)})
+        self._parked = _members(client, keys.parked(queue))
+        self._delayed = _members(client, keys.delayed(queue))
+
+    @property
+    def ready(self) -> int:
+        """The number of messages found that wait, also for the limit of their actor."""
+        return self._ready + len(self._parked)
 
     @property
     def delayed(self) -> int:
@@ -121,12 +128,16 @@ class Purge:
     def _batches(self) -> Iterator[list[bytes]]:
         for start in range(0, len(self._delayed), BATCH):
             yield self._aside(self._delayed[start : start + BATCH])
+        for start in range(0, len(self._parked), BATCH):
+            names = [keys.parked(self._queue), keys.delayed(self._queue)]
+            arguments: list[bytes | int] = [self._aside_until(), *self._parked[start : start + BATCH]]
+            yield cast("list[bytes]", self._put_parked_aside(names, arguments))
         names = [keys.ready(self._queue), keys.delayed(self._queue)]
         # Not only up to the last one: a worker can have claimed it meanwhile and requeued it after new ones.
-        left = self.ready
+        left = self._ready
         while self._last_ready and left > 0:
-            until = int(clock(self._redis) * 1000) + ASIDE_MS
-            ids = cast("list[bytes]", self._put_ready_aside(names, [self._last_ready, min(BATCH, left), until]))
+            aside: list[bytes | int] = [self._last_ready, min(BATCH, left), self._aside_until()]
+            ids = cast("list[bytes]", self._put_ready_aside(names, aside))
             if not ids:
                 return
             left -= len(ids)
@@ -136,8 +147,12 @@ class Purge:
         """Put those aside that are still delayed, and return them."""
         if not ids:
             return []
-        until = int(clock(self._redis) * 1000) + ASIDE_MS
-        return cast("list[bytes]", self._put_delayed_aside([keys.delayed(self._queue)], [until, *ids]))
+        arguments: list[bytes | int] = [self._aside_until(), *ids]
+        return cast("list[bytes]", self._put_delayed_aside([keys.delayed(self._queue)], arguments))
+
+    def _aside_until(self) -> int:
+        """Return the time (ms) at which messages that are put aside become due again."""
+        return int(clock(self._redis) * 1000) + ASIDE_MS
 
     def _notify(self, ids: list[bytes]) -> list[bytes]:
         """Call on_failed for these messages until NOTIFY_SECONDS have passed; return the ids of those done."""
@@ -169,6 +184,11 @@ class Purge:
 
     def _keys(self) -> list[str]:
         return [keys.delayed(self._queue), keys.payloads(self._queue), keys.deliveries(self._queue)]
+
+
+def _members(client: redis.Redis, key: str) -> list[bytes]:
+    """Return the members of a sorted set, each once."""
+    return list(dict.fromkeys(cast(bytes, member) for member, _ in client.zscan_iter(key, count=1000)))
 
 
 def _texts(answer: object) -> set[str]:

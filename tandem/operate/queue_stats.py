@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import redis
@@ -16,15 +17,20 @@ from tandem.broker.statistics import DAY, HOUR, MINUTE, Counts, LatencySummary, 
 
 # A worker without a heartbeat for this many seconds is lost: another one requeues its messages.
 LOST_SECONDS = 60.0
+# Where the number of parked messages is among the answers for a queue, see _add_commands.
+PARKED = 6
+# An actor can have any number of keys, and each of them has a lane.
+MAX_LANES = 1000
 
 
 @dataclass(frozen=True)
 class QueueState:
     """The messages of a queue: counts, and seconds by the clock of Redis.
 
-    ready: not claimed. in_flight: claimed by a worker, running or about to. delayed: not due yet, retries included.
-    failed: dead letters. oldest_seconds: since the next ready one was sent or due. overdue_seconds: how long
-    the first delayed one has been due. Both are 0 if there is none.
+    ready: not claimed, parked ones included. parked: how many of each actor wait for its limit. in_flight: claimed by a
+    worker, running or about to. delayed: not due yet, retries included. failed: dead letters. oldest_seconds: since the
+    next ready one was sent or due. overdue_seconds: how long the first delayed one has been due. Both are 0 if there is
+    none.
     """
 
     name: str
@@ -35,6 +41,7 @@ class QueueState:
     paused: bool
     oldest_seconds: float
     overdue_seconds: float
+    parked: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,10 @@ def queues(client: redis.Redis, declared: Iterable[str] = ()) -> list[QueueState
     answers = pipeline.execute()
     each = len(answers) // len(names) if names else 0
     rows = {name: answers[each * n : each * (n + 1)] for n, name in enumerate(names)}
+    parked = {name: _parked(client, name) for name, row in rows.items() if row[PARKED]}
     sent = _sent(client, {name: row[1][0] for name, row in rows.items() if row[1]})
     now = clock(client)
-    return [_queue(name, row, sent.get(name, now), now) for name, row in rows.items()]
+    return [_queue(name, row, parked.get(name, {}), sent.get(name, now), now) for name, row in rows.items()]
 
 
 def workers(client: redis.Redis) -> list[WorkerState]:
@@ -134,6 +142,7 @@ def _add_commands(pipeline: Any, queue: str, workers: list[str]) -> None:
     pipeline.zrange(keys.delayed(queue), 0, 0, withscores=True)
     pipeline.zcard(keys.dead(queue))
     pipeline.sismember(keys.PAUSED, queue)
+    pipeline.zcard(keys.parked(queue))
     for worker in workers:
         pipeline.zcard(keys.claimed(worker, queue))
 
@@ -152,16 +161,29 @@ def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
     return sent
 
 
-def _queue(name: str, row: list[Any], sent: float, now: float) -> QueueState:
-    ready, _, delayed, first_delayed, failed, paused, *claimed = row
+def _parked(client: redis.Redis, queue: str) -> dict[str, int]:
+    """Return how many messages of each actor are parked, in its first MAX_LANES lanes."""
+    lanes = [text(lane) for lane in cast("list[bytes | str]", client.zrange(keys.lanes(queue), 0, MAX_LANES - 1))]
+    pipeline = client.pipeline(transaction=False)
+    for lane in lanes:
+        pipeline.zlexcount(keys.parked(queue), f"[{lane}\t", f"[{lane}\n")
+    counts = Counter[str]()
+    for lane, count in zip(lanes, pipeline.execute(), strict=True):
+        counts[lane.rpartition(":")[0]] += count
+    return {actor: count for actor, count in sorted(counts.items()) if count}
+
+
+def _queue(name: str, row: list[Any], parked: dict[str, int], sent: float, now: float) -> QueueState:
+    ready, _, delayed, first_delayed, failed, paused, parked_count, *claimed = row
     due = first_delayed[0][1] / 1000 if first_delayed else now
     return QueueState(
         name=name,
-        ready=ready,
+        ready=ready + parked_count,
         in_flight=sum(claimed),
         delayed=delayed,
         failed=failed,
         paused=bool(paused),
+        parked=parked,
         oldest_seconds=_rounded(now - sent),
         overdue_seconds=_rounded(now - due),
     )

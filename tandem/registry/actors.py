@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import dramatiq
+from dramatiq import JSONEncoder, get_encoder
 
+from tandem.broker import rate
 from tandem.broker.broker import Broker
 from tandem.broker.unique import ON_DUPLICATE, UNTIL
 from tandem.config.environment import application
@@ -57,6 +59,10 @@ _OPTIONS = {
         lambda value: isinstance(value, bool) or callable(value), "True or a function of the arguments"
     ),
     "until": _Expected(lambda value: value in UNTIL, f"one of {', '.join(UNTIL)}"),
+    "max_concurrency": _Expected(lambda value: type(value) is int and value > 0, "a number from 1"),
+    "rate": _Expected(rate.is_valid, rate.EXPECTED),
+    "concurrency_key": _FUNCTION,
+    "rate_key": _FUNCTION,
     "on_duplicate": _Expected(lambda value: value in ON_DUPLICATE, f"one of {', '.join(ON_DUPLICATE)}"),
 }
 
@@ -108,9 +114,29 @@ def _wrong_options(actor: dramatiq.Actor[..., object], broker: Broker) -> Iterat
         yield 'on_duplicate="replace" without until="start": the arguments of a message that runs cannot be replaced'
     if not options.get("unique") and {"until", "on_duplicate"} & set(options):
         yield "until or on_duplicate without unique: add unique=True or a function of the arguments"
+    yield from _wrong_limits(options)
     target = options.get("on_retry_exhausted")
     if target and target not in broker.actors:
         yield f"on_retry_exhausted={target!r}: expected the name of an actor"
+
+
+def _wrong_limits(options: Mapping[str, Any]) -> Iterator[str]:
+    limited, concurrency_key, rate_key = (
+        options.get("max_concurrency") and options.get("rate"),
+        options.get("concurrency_key"),
+        options.get("rate_key"),
+    )
+    if concurrency_key and not options.get("max_concurrency"):
+        yield "concurrency_key without max_concurrency: add how many messages with one key may run at the same time"
+    if rate_key and not options.get("rate"):
+        yield "rate_key without rate: add how many messages with one key may start in a time, such as 10/s"
+    if limited and concurrency_key is not rate_key:
+        yield (
+            "max_concurrency and rate with different keys: use one function for both, or put one of the limits on the "
+            "queue with Workload(max_concurrency=…) or Workload(rates=…)"
+        )
+    if (options.get("max_concurrency") or options.get("rate")) and not isinstance(get_encoder(), JSONEncoder):
+        yield f"a limit, which needs messages in JSON, but the encoder is {type(get_encoder()).__name__}"
 
 
 def _foreign_actors(broker: Broker) -> list[dramatiq.Actor[..., object]]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import redis
 
-from tandem.broker import codec
+from tandem.broker import codec, limits
 from tandem.broker.broker import Broker
 from tandem.broker.rate import Rate
 from tandem.broker.store import MAX_BATCH, Delivery, Outcome, by_queue
@@ -52,10 +52,9 @@ class Worker:
     """Runs messages of `queues` on `threads` threads. One per process.
 
     `strict_priority`: the first queue's messages first, as long as it has any; otherwise the queues alternate.
-    `max_concurrency`: how many messages of a queue all workers together may have claimed, `rates`: how many
-    in a time. `quota`: how many messages
-    this worker may claim in all. `quarantined`: messages that it has claimed already, which run one by one before any
-    other.
+    `max_concurrency`: how many messages of a queue all workers together may have claimed, `rates`: how many in a time.
+    `quota`: how many messages this worker may claim in all. `quarantined`: messages that it has claimed already, which
+    run one by one before any other.
     """
 
     def __init__(
@@ -78,6 +77,7 @@ class Worker:
         self._strict_priority = strict_priority
         self._max_concurrency = max_concurrency or {}
         self._rates = rates or {}
+        self._limits = limits.by_queue(broker.actors.values())
         self._quota = quota or Quota()
         self._quarantined = quarantined or []
         self._notifier = Notifier(broker.client, queues)
@@ -178,7 +178,9 @@ class Worker:
     def _claim_batch(self, granted: int) -> tuple[list[Delivery], float | None]:
         deliveries: list[Delivery] = []
         try:
-            deliveries, due_in = self._store.claim_batch(self._queues, granted, self._max_concurrency, self._rates)
+            deliveries, due_in = self._store.claim_batch(
+                self._queues, granted, self._max_concurrency, self._rates, self._limits
+            )
         finally:
             self._quota.release(granted - len(deliveries))
         if not self._strict_priority:
@@ -235,10 +237,15 @@ class Worker:
             self._store.requeue(queue, [delivery.id for delivery in messages])
 
     def _requeue_orphans(self) -> None:
-        """Requeue what this worker has claimed without knowing it, and take over what dramatiq's own broker delays."""
+        """Requeue what this worker has claimed without knowing it, and take over what dramatiq's own broker delays.
+
+        Also requeue what was parked for limits that a newer version of the actors no longer has.
+        """
         for queue in self._queues:
             orphans = [delivery.id for delivery in self._store.claimed(queue) if delivery.id not in self._claimed]
             self._store.adopt_delayed(queue)
+            if queue not in self._limits:
+                self._store.unpark(queue)
             if count := self._store.requeue(queue, orphans):
                 logger.info("requeued %d orphaned messages of %s, claimed when the connection broke", count, queue)
 

@@ -22,11 +22,12 @@ SETTINGS = {"RETRY_DELAY": "200", "MAX_RETRIES": "8", "ALERT_INTERVAL": "3600"}
 
 CERTIFICATES = "/certificates"
 
-# Returns what remains: ready, delayed, payloads and deliveries of each queue, then the messages claimed by workers.
+# Returns what remains: ready, parked, delayed, payloads and deliveries of each queue, then what workers have claimed.
 _LEFT = f"""
 local left = {{}}
 for _, queue in ipairs(redis.call('SMEMBERS', '{keys.QUEUES}')) do
   left[#left + 1] = queue .. ' ready ' .. redis.call('LLEN', (string.gsub('{keys.ready("?")}', '%?', queue)))
+  left[#left + 1] = queue .. ' parked ' .. redis.call('ZCARD', (string.gsub('{keys.parked("?")}', '%?', queue)))
   left[#left + 1] = queue .. ' delayed ' .. redis.call('ZCARD', (string.gsub('{keys.delayed("?")}', '%?', queue)))
   left[#left + 1] = queue .. ' payloads ' .. redis.call('HLEN', (string.gsub('{keys.payloads("?")}', '%?', queue)))
   left[#left + 1] = queue .. ' deliveries ' .. redis.call('HLEN', (string.gsub('{keys.deliveries("?")}', '%?', queue)))

@@ -85,7 +85,7 @@ def waiting(client: redis.Redis, queue: str = "default") -> list[str]:
 
 
 def places(client: redis.Redis) -> dict[str, str]:
-    """Return where each message is: ready, delayed, dead, or the name of the worker that has claimed it.
+    """Return where each message is: ready, delayed, parked, dead, or the name of the worker that has claimed it.
 
     Fails unless each is in exactly one place, with its payload, and completed ones have left no data.
     """
@@ -103,6 +103,7 @@ def places(client: redis.Redis) -> dict[str, str]:
 
         dead = store.zrange(keys.dead(queue), 0, -1)
         see("ready", store.lrange(keys.ready(queue), 0, -1))
+        see("parked", [member.split(b"\t", 2)[2] for member in store.zrange(keys.parked(queue), 0, -1)])
         see("delayed", store.zrange(keys.delayed(queue), 0, -1))
         for name in names:
             if name.startswith("tandem:held:") and name.endswith(f":{queue}"):
@@ -123,6 +124,9 @@ def places(client: redis.Redis) -> dict[str, str]:
                 keys.payloads,
                 keys.delayed,
                 keys.deliveries,
+                keys.parked,
+                keys.lanes,
+                keys.slots,
                 keys.notify,
                 keys.dead,
                 keys.dead_payloads,
@@ -130,7 +134,7 @@ def places(client: redis.Redis) -> dict[str, str]:
                 keys.dead_counts,
             )
         }
-    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:")
+    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:", "tandem:rate:")
     assert not {name for name in names - known if not name.startswith(passing)}
     assert not {id_: where for id_, where in found.items() if len(where) > 1}
     return {id_: where for id_, (where,) in found.items()}

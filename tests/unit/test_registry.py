@@ -101,6 +101,32 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
             GOOD.replace("actor\n", "actor(unique=True, until='now')\n"),
             "the actor work has until='now': expected one of start, end",
         ),
+        (
+            GOOD.replace("actor\n", "actor(rate='0/s')\n"),
+            "the actor work has rate='0/s': expected a number of",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(rate=5)\n"),
+            "the actor work has rate=5: expected a number of",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(max_concurrency=0)\n"),
+            "the actor work has max_concurrency=0: expected a number from 1",
+        ),
+        (
+            GOOD.replace("actor\n", "actor(concurrency_key=str)\n"),
+            "concurrency_key without max_concurrency: add how many messages with one key may run at the same time",
+        ),
+        (GOOD.replace("actor\n", "actor(rate_key=str)\n"), "rate_key without rate: add how many messages with one key"),
+        (
+            GOOD.replace("actor\n", "actor(rate='1/s', max_concurrency=1, concurrency_key=str)\n"),
+            "max_concurrency and rate with different keys: use one function for both, or put one of the limits on the",
+        ),
+        (
+            "import dramatiq\ndramatiq.set_encoder(dramatiq.PickleEncoder())\n"
+            + GOOD.replace("actor\n", "actor(rate='1/s')\n"),
+            "a limit, which needs messages in JSON, but the encoder is PickleEncoder",
+        ),
         (GOOD.replace("actor\n", "actor(expires=-5)\n"), "the actor work has expires=-5: expected milliseconds from 0"),
         (GOOD.replace("actor\n", "actor(retry_when=5)\n"), "the actor work has retry_when=5: expected a function"),
         (

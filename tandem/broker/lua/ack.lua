@@ -1,9 +1,9 @@
 -- Acknowledge messages of one queue: store how each ended, its new place and its counts in one step. Either a message
 -- is acknowledged and counted, or it is still claimed by its worker. A worker that has lost a message (its delivery
 -- count is higher by now) changes nothing. KEYS: payloads, ready, delayed, notify, claimed, deliveries, dead, dead
--- payloads, dead kinds, dead counts ARGV: for each message: id, delivery count, outcome, payload or '', detail, actor,
--- histogram bucket of the time that it waited, that time in us, histogram bucket of the time that it ran, that time in
--- us. Outcomes: completed; retried (detail: delay in ms); failed (detail: kind of the dead letter); snoozed (detail:
+-- payloads, dead kinds, dead counts, slots, lanes ARGV: for each message: id, delivery count, outcome, payload or '',
+-- detail, actor, histogram bucket of the time that it waited, that time in us, histogram bucket of the time that it ran,
+-- that time in us, lane or '' (see lanes.lua). Outcomes: completed; retried (detail: delay in ms); failed (detail: kind of the dead letter); snoozed (detail:
 -- head or tail of the queue, or a delay in ms), which is not counted. Returns the ids that this worker had no longer
 -- claimed.
 local time = redis.call('TIME')
@@ -39,10 +39,21 @@ local function place(id, outcome, payload, detail)
   end
 end
 
-for i = 1, #ARGV, 10 do
+local function free_slot(lane, id)
+  redis.call('ZREM', KEYS[11], lane .. '\t' .. id .. '\t' .. KEYS[5])
+  if redis.call('ZSCORE', KEYS[12], lane) then
+    redis.call('ZADD', KEYS[12], now, lane)
+    notify(KEYS[4], 1)
+  end
+end
+
+for i = 1, #ARGV, 11 do
   local id, outcome, actor = ARGV[i], ARGV[i + 2], ARGV[i + 5]
   if redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and redis.call('ZREM', KEYS[5], id) == 1 then
     place(id, outcome, ARGV[i + 3], ARGV[i + 4])
+    if ARGV[i + 10] ~= '' then
+      free_slot(ARGV[i + 10], id)
+    end
     if outcome ~= 'snoozed' then
       add(counts, actor .. '\t' .. outcome, 1)
       add(times, actor .. '\twait\t' .. ARGV[i + 6], 1)

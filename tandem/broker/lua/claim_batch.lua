@@ -1,14 +1,22 @@
--- Claim messages of queues for this worker, those of the first queue first. In each queue, delayed messages that are
--- due come before the ready ones. Notifications are cleared only when no message is left that they could be for. KEYS:
--- heartbeats, paused queues, then for each queue: payloads, ready, delayed, notify, claimed, deliveries ARGV: worker,
--- how many at most, then for each queue its name, how many of its messages all workers together may have claimed (0: no
--- limit), and its rate: how many in how many ms (0: no limit) Returns ms until the next delayed message is due (-1: there is none), then for each message: number of its
--- queue (from 1), id, delivery count, payload.
+-- Claim messages of queues for this worker, those of the first queue first. In each queue, parked messages come first,
+-- then delayed ones that are due, then the ready ones. Notifications are cleared only when no message is left that they
+-- could be for.
+-- KEYS: heartbeats, paused queues, then for each queue: payloads, ready, delayed, notify, claimed, deliveries
+-- ARGV: worker, how many at most, then for each queue its name, how many of its messages all workers together may have
+-- claimed (0: no limit), and its rate: how many in how many ms (0: no limit); then for each actor with limits: number of
+-- its queue (from 1), its name, how many of its messages may be claimed (0: no limit), their rate as above, and 1 if
+-- each key has these limits of its own
+-- Returns ms until it is worth claiming again (-1: there is nothing to wait for), then for each message: number of its
+-- queue, id, delivery count, payload, lane or ''.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local microseconds = time[1] * 1000000 + time[2]
 local left = tonumber(ARGV[2])
 local due_in = -1
 local answer = {due_in}
+local queues = (#KEYS - 2) / 6
+-- One call parks at most so many messages of a queue, so that it does not block Redis for long.
+local MOST_PARKED = 500
 
 -- Counts the sets themselves instead of keeping a separate counter: a dead worker's slots are free once its messages
 -- are requeued.
@@ -27,77 +35,126 @@ local function free_slots(name, limit)
   return limit == '0' and left or math.min(left, limit - claimed(name))
 end
 
--- The generic cell rate algorithm (ITU-T I.371): the key has the time when the queue is on schedule again. A tenth of the
--- rate may start at once. Returns how many may start now, and the ms until one more may.
-local function allowed(name, count, window)
-  local interval, burst = window / count, math.max(1, math.floor(count / 10))
-  local ahead = math.max(0, tonumber(redis.call('GET', 'tandem:rate:' .. name) or 0) - now)
-  return math.floor(burst - ahead / interval + 1e-9), math.max(1, math.ceil(ahead - (burst - 1) * interval))
+local function wait_at_most(ms)
+  due_in = due_in < 0 and ms or math.min(due_in, ms)
 end
 
-local function use(name, count, window, used)
-  local key, interval = 'tandem:rate:' .. name, window / count
-  local from = math.max(now, tonumber(redis.call('GET', key) or 0))
-  redis.call('SET', key, string.format('%.3f', from + used * interval), 'PX', math.ceil(2 * window))
+local function limits_by_queue()
+  local found = {}
+  for i = 3 + queues * 4, #ARGV, 6 do
+    local queue = tonumber(ARGV[i])
+    found[queue] = found[queue] or {}
+    found[queue][ARGV[i + 1]] = {
+      most = tonumber(ARGV[i + 2]),
+      count = tonumber(ARGV[i + 3]),
+      window = tonumber(ARGV[i + 4]),
+      keyed = ARGV[i + 5] == '1'
+    }
+  end
+  return found
 end
 
-for queue = 1, (#ARGV - 2) / 4 do
+local function next_ids(keys, count)
+  local ids = redis.call('ZRANGEBYSCORE', keys.delayed, '-inf', now, 'LIMIT', 0, count)
+  if #ids > 0 then
+    redis.call('ZREM', keys.delayed, unpack(ids))
+  end
+  if #ids < count then
+    for _, id in ipairs(redis.call('LPOP', keys.ready, count - #ids) or {}) do
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+-- Returns at most `free` ids that the limits of actors allow, their lanes, and whether there is nothing more to claim.
+local function next_allowed(name, limits, keys, free)
+  local ids, lane_by_id = take_parked(name, limits, keys.claimed, now, free)
+  local parked, is_empty = 0, false
+  while #ids < free and parked < MOST_PARKED and not is_empty do
+    local found = next_ids(keys, free - #ids)
+    is_empty = #found < free - #ids
+    local taken, more = take_or_park(name, limits, keys, found, now, microseconds + parked, lane_by_id)
+    parked = parked + more
+    for _, id in ipairs(taken) do
+      ids[#ids + 1] = id
+    end
+  end
+  local first = redis.call('ZRANGE', 'dramatiq:' .. name .. '.lanes', 0, 0, 'WITHSCORES')
+  if first[2] then
+    wait_at_most(math.max(0, first[2] - now))
+  end
+  if not is_empty then
+    wait_at_most(0)
+  end
+  return ids, lane_by_id, is_empty
+end
+
+local limits = #ARGV > 2 + queues * 4 and limits_by_queue() or {}
+for queue = 1, queues do
   if left == 0 then
     break
   end
   local key, argument = 2 + (queue - 1) * 6, queue * 4 - 2
+  local keys = {
+    payloads = KEYS[key + 1],
+    ready = KEYS[key + 2],
+    delayed = KEYS[key + 3],
+    notify = KEYS[key + 4],
+    claimed = KEYS[key + 5],
+    deliveries = KEYS[key + 6]
+  }
   local name, count, window = ARGV[argument + 1], tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
   local free, pause = free_slots(name, ARGV[argument + 2]), nil
   if count > 0 and free > 0 then
-    local most, wait = allowed(name, count, window)
+    local most, wait = allowed(name, count, window, now)
     if most < free then
       free, pause = most, wait
     end
   end
-  local payloads, ready, delayed, notify = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
   if free > 0 then
-    local ids = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, free)
-    if #ids > 0 then
-      redis.call('ZREM', delayed, unpack(ids))
+    local ids, lane_by_id, is_empty
+    if limits[queue] then
+      ids, lane_by_id, is_empty = next_allowed(name, limits[queue], keys, free)
+    else
+      ids = next_ids(keys, free)
+      is_empty = #ids < free
     end
-    if #ids < free then
-      for _, id in ipairs(redis.call('LPOP', ready, free - #ids) or {}) do
-        ids[#ids + 1] = id
-      end
-    end
-    if #ids < free then
-      redis.call('DEL', notify)
-      local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+    if is_empty then
+      redis.call('DEL', keys.notify)
+      local first = redis.call('ZRANGE', keys.delayed, 0, 0, 'WITHSCORES')
       if first[2] then
-        local wait = math.max(0, first[2] - now)
-        due_in = due_in < 0 and wait or math.min(due_in, wait)
+        wait_at_most(math.max(0, first[2] - now))
       end
     end
     if #ids > 0 then
-      local found = redis.call('HMGET', payloads, unpack(ids))
+      local found = redis.call('HMGET', keys.payloads, unpack(ids))
       -- After those claimed in this very millisecond, too.
-      local newest = redis.call('ZRANGE', KEYS[key + 5], -1, -1, 'WITHSCORES')[2]
+      local newest = redis.call('ZRANGE', keys.claimed, -1, -1, 'WITHSCORES')[2]
       local since = math.max(now * 1000, tonumber(newest or 0))
       if count > 0 then
-        use(name, count, window, #ids)
+        use(name, count, window, now, #ids)
         if pause then
-          pause = select(2, allowed(name, count, window))
+          pause = select(2, allowed(name, count, window, now))
         end
       end
       for i, id in ipairs(ids) do
         if found[i] then
-          redis.call('ZADD', KEYS[key + 5], since + i, id)
+          redis.call('ZADD', keys.claimed, since + i, id)
           answer[#answer + 1] = queue
           answer[#answer + 1] = id
-          answer[#answer + 1] = redis.call('HINCRBY', KEYS[key + 6], id, 1)
+          answer[#answer + 1] = redis.call('HINCRBY', keys.deliveries, id, 1)
           answer[#answer + 1] = found[i]
+          answer[#answer + 1] = lane_by_id and lane_by_id[id] or ''
           left = left - 1
+        else
+          redis.call('ZREM', keys.claimed, id)
         end
       end
     end
   end
-  if pause and redis.call('LLEN', ready) + redis.call('ZCARD', delayed) > 0 then
-    due_in = due_in < 0 and pause or math.min(due_in, pause)
+  if pause and redis.call('LLEN', keys.ready) + redis.call('ZCARD', keys.delayed) > 0 then
+    wait_at_most(pause)
   end
 end
 if #answer > 1 then

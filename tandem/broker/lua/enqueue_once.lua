@@ -14,7 +14,7 @@ if request then
     return {'known', known}
   end
 end
-local waiting = redis.call('LLEN', KEYS[2]) + redis.call('ZCARD', KEYS[3])
+local waiting = redis.call('LLEN', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[2] .. '.parked')
 if waiting >= tonumber(ARGV[4]) then
   return {'full', waiting}
 end

@@ -145,6 +145,7 @@ def test_json_has_the_same_figures_with_their_units_in_the_names(busy: redis.Red
         "paused": False,
         "oldest_seconds": pytest.approx(7500, abs=5),
         "overdue_seconds": 0,
+        "parked": {},
     }
     assert found["workers"] == [
         {
@@ -341,5 +342,10 @@ def test_messages_that_wait_for_a_limit_are_explained() -> None:
         return QueueState(name, ready, 0, 0, 0, paused, 0, 0)
 
     queues = [queue("mail", 17), queue("bulk", 1, paused=True), queue("idle", 0)]
+    queues[0].parked.update(deliver=16, old=1)
     limits = {"mail": ["its rate 10/s", "one of its 2 places"], "bulk": ["its rate 1/s"], "idle": ["its rate 1/s"]}
-    assert limited(queues, limits) == ["17 messages of mail may wait for its rate 10/s and one of its 2 places"]
+    assert limited(queues, limits, {"deliver": "the rate 10/s"}) == [
+        "16 messages of deliver wait for the rate 10/s",
+        "1 message of old waits for a limit that the actor no longer has",
+        "17 messages of mail may wait for its rate 10/s and one of its 2 places",
+    ]

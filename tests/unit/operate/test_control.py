@@ -141,6 +141,21 @@ def test_purge_removes_no_more_than_it_found_when_the_last_one_is_requeued(
     assert client.llen(keys.ready(QUEUE)) == 2
 
 
+def test_purge_removes_what_waits_for_a_limit(client: FakeRedis, broker: RedisBroker) -> None:
+    put_ready(client, "ready", "parked")
+    client.lpop(keys.ready(QUEUE), 2)
+    client.rpush(keys.ready(QUEUE), "ready")
+    client.zadd(keys.parked(QUEUE), {"work:\t1\tparked": 0})
+    client.zadd(keys.lanes(QUEUE), {"work:": NOW})
+    purge = Purge(client, broker, QUEUE)
+    assert purge.ready == 2
+
+    assert list(purge.run())[-1] == 2
+
+    assert client.hlen(keys.payloads(QUEUE)) == client.zcard(keys.parked(QUEUE)) == 0
+    assert {id_ for id_, _ in notified} == {"ready", "parked"}
+
+
 def test_purge_takes_nothing_new_when_a_worker_took_the_last_old_one(client: FakeRedis, broker: RedisBroker) -> None:
     put_ready(client, "a", "b")
     purge = Purge(client, broker, QUEUE)
