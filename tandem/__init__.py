@@ -6,7 +6,7 @@
 | --- | --- |
 | defining a workload | Workload, Placed, Check, Warn, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
-| sending messages | get_broker, send_many; QueueFull, DuplicateMessage |
+| sending messages | get_broker, send_many, group; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
 | actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
 | schedules | Schedule; schedules: those that are added at run time |
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tandem.broker.clock import Clock
     from tandem.broker.connection import connect
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
+    from tandem.broker.groups import group
     from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
     from tandem.broker.outbox import ENQUEUE, OutboxMessage
     from tandem.broker.send_many import send_many
@@ -69,6 +70,7 @@ __all__ = [
     "connect",
     "fields",
     "get_broker",
+    "group",
     "job",
     "openapi",
     "safe_http",
@@ -82,6 +84,7 @@ _NAMES_OF_MODULES = {
     "tandem.broker.clock": ("Clock",),
     "tandem.broker.connection": ("connect",),
     "tandem.broker.errors": ("ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
+    "tandem.broker.groups": ("group",),
     "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
     "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),
     "tandem.broker.send_many": ("send_many",),

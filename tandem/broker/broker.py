@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +17,7 @@ from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout, Q
 from dramatiq.middleware import TimeLimit
 
 from tandem.broker import limits
-from tandem.broker.batches import another_id, enqueue_in_batches
+from tandem.broker.batches import Pair, another_id, enqueue_in_batches
 from tandem.broker.dead_letter import DeadLetter
 from tandem.broker.dead_letters import DeadLetters
 from tandem.broker.disk import Disk
@@ -24,6 +25,7 @@ from tandem.broker.hooks import HookedBroker
 from tandem.broker.idempotency import DiskFull, IdempotencyKey, JobRecord
 from tandem.broker.in_flight import InFlight
 from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
+from tandem.broker.send_many import send_many
 from tandem.broker.store import MAX_DELAY_MS, MessageStore
 from tandem.broker.unique import DuplicateMessage, Unique, unique_of
 from tandem.config.settings import FAILED_RETENTION
@@ -95,6 +97,8 @@ class Broker(HookedBroker):
             HookedBroker.add_middleware(self, part)
         self._on_first_use = on_first_use
         self._bound: _Bound | None = None
+        # What each thread sends together.
+        self._pending = threading.local()
         # The workloads whose middleware it has.
         self.middleware_added: set[str] = set()
         self.draining = threading.Event()
@@ -238,6 +242,11 @@ class Broker(HookedBroker):
                 raise QueueJoinTimeout(queue_name)
             time.sleep(JOIN_INTERVAL)
 
+    def declare_actor(self, actor: dramatiq.Actor[..., Any]) -> None:
+        """Declare an actor, which gets the method `send_many`; dramatiq calls this."""
+        super().declare_actor(actor)
+        vars(actor)["send_many"] = partial(send_many, actor)
+
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; dramatiq calls this for each actor."""
         if queue_name not in self.queues:
@@ -254,8 +263,11 @@ class Broker(HookedBroker):
         """
         if self.binding.inline:
             delay = None  # there is no worker to handle it later
+        _check_delay(delay)
+        if (pending := getattr(self._pending, "pairs", None)) is not None:
+            pending.append((message, delay))
+            return message
         if delay is not None:
-            _check_delay(delay)
             message = message.copy(options={"eta": self.store.clock.now() + delay})
         # Hooks may change a message, which is the caller's.
         message = self.as_sent(message.copy() if self.hooks("before_enqueue") else message)
@@ -296,10 +308,34 @@ class Broker(HookedBroker):
         self._handle_inline(message, id_)
         return message
 
-    def _refuse_unique(self, message: dramatiq.Message[Any]) -> None:
+    def _is_unique(self, message: dramatiq.Message[Any]) -> bool:
         actor = self.actors.get(message.actor_name)
-        if actor and actor.options.get("unique"):
-            raise ValueError(f"{actor.actor_name} has the option unique: send its messages one by one, with send")
+        return bool(actor and actor.options.get("unique"))
+
+    def _refuse_unique(self, message: dramatiq.Message[Any]) -> None:
+        if self._is_unique(message):
+            raise ValueError(f"{message.actor_name} has the option unique: send its messages one by one, with send")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send all that this thread enqueues in the block at its end, in batches; nothing of it if the block raises.
+
+        A unique message is sent at the end by itself.
+        """
+        if getattr(self._pending, "pairs", None) is not None:
+            yield  # at the end of the outer block
+            return
+        pairs: list[Pair] = []
+        self._pending.pairs = pairs
+        try:
+            yield
+        finally:
+            self._pending.pairs = None
+        many = [pair for pair in pairs if not self._is_unique(pair[0])]
+        self.enqueue_many([message for message, _ in many], delays=[delay for _, delay in many])
+        for message, delay in pairs:
+            if self._is_unique(message):
+                self.enqueue(message, delay=delay)
 
     def enqueue_many(
         self, messages: Sequence[dramatiq.Message[Any]], *, delays: Sequence[int | None] | None = None

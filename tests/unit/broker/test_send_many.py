@@ -15,9 +15,11 @@ from fakeredis import FakeRedis
 
 from tandem.broker import keys
 from tandem.broker.broker import Broker
+from tandem.broker.groups import group
 from tandem.broker.send_many import send_many
 from tandem.broker.store import MAX_BATCH, MAX_DELAY_MS
-from tests.unit.harness import Clock, broker_on, places, waiting
+from tandem.broker.unique import UniqueOptions
+from tests.unit.harness import FIRST, Clock, broker_on, places, waiting
 
 
 @pytest.fixture
@@ -149,3 +151,49 @@ def test_what_cannot_be_decoded_is_due_at_once(broker: Broker, redis_: FakeRedis
     assert broker.store.adopt_delayed("default") == 1
     ((delivery,), _) = broker.store.claim_batch(("default",), 1)
     assert delivery.payload == b"garbage"
+
+
+def test_a_group_is_sent_in_one_round_trip_with_its_pipelines_and_groups(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = actor(broker)
+    batches: list[int] = []
+    enqueue = broker.store.enqueue_many
+    monkeypatch.setattr(broker.store, "enqueue_many", lambda batch: (batches.append(len(batch)), enqueue(batch))[1])  # type: ignore[func-returns-value]
+    monkeypatch.setattr(broker.store, "enqueue", lambda *_: pytest.fail("a message was sent by itself"))
+
+    inner = group([work.message(3), work.message(4)], broker=broker)
+    group(
+        [work.message(1), dramatiq.pipeline([work.message(2), work.message(0)], broker=broker), inner], broker=broker
+    ).run()
+
+    assert (batches, arguments(broker)) == ([4], [1, 2, 3, 4])
+
+
+def test_a_group_that_cannot_be_sent_leaves_nothing(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = actor(broker)
+
+    with pytest.raises(ValueError, match="delay=-1 is invalid"):
+        group([work.message(1), work.message(2)], broker=broker).run(delay=-1)
+
+    work.send(3)
+    assert arguments(broker) == [3]
+
+
+def test_unique_messages_of_a_group_are_sent_once(redis_: FakeRedis) -> None:
+    broker = broker_on(redis_, FIRST, UniqueOptions())
+    work = dramatiq.actor(broker=broker, actor_name="work", unique=True)(lambda *_: None)
+    group([work.message(1), work.message(1), work.message(2)], broker=broker).run()
+    assert arguments(broker) == [1, 2]
+
+
+def test_a_group_of_another_broker_is_refused() -> None:
+    stub = StubBroker()
+    work = actor(cast(Broker, stub))
+    with pytest.raises(TypeError, match="the group belongs to another broker: StubBroker"):
+        group([work.message(1)], broker=stub).run()
+
+
+def test_an_actor_sends_many_itself(broker: Broker) -> None:
+    cast(Any, actor(broker)).send_many([(1,), (2,)])
+    assert arguments(broker) == [1, 2]
