@@ -36,7 +36,7 @@ FENCING = {
     "redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and ": "",
     "  redis.call('HDEL', KEYS[6], id)\n": "",
 }
-DELIVERIES = {"redis.call('HINCRBY', KEYS[key + 6], id, 1)": "1"}
+DELIVERIES = {"redis.call('HINCRBY', keys.deliveries, id, 1)": "1"}
 
 
 def without(script: Any, parts: dict[str, str]) -> Any:
@@ -54,7 +54,7 @@ if variant != "whole":
     store._ack = without(store._ack, COUNTS)
 if variant == "bare":
     store._ack = without(store._ack, FENCING)
-    store._fetch = without(store._fetch, DELIVERIES)
+    store._claim_batch = without(store._claim_batch, DELIVERIES)
 client.delete("noop:done", keys.ready("noop"), keys.payloads("noop"), keys.deliveries("noop"))
 for number in range(messages):
     noop.send(number)

@@ -24,6 +24,7 @@ tandem:heartbeats                   sorted set: workers by the time (ms) of thei
 tandem:queues                       set of the queues that messages were ever sent to or consumed from
 tandem:paused                       set of the queues from which no worker claims messages
 tandem:workers                      hash: worker -> JSON of its state (see heartbeat.py)
+tandem:wake:<worker>                list that ends this worker's wait for messages
 tandem:stop                         id of the last request that all workers stop
 tandem:alone:<worker>               queue, tab, id of the quarantined message of this worker's isolated run (see
                                     recovery.py)
@@ -80,6 +81,10 @@ def slots(queue: str) -> str:
 
 def notify(queue: str) -> str:
     return f"tandem:bell:{queue}"
+
+
+def wake(worker: str) -> str:
+    return f"tandem:wake:{worker}"
 
 
 def isolated(worker: str) -> str:

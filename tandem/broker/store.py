@@ -28,6 +28,10 @@ MAX_DELAY_MS = 7 * 86_400_000
 MAX_BATCH = 500
 ADOPTED_AT_ONCE = 100
 UNPARKED_AT_ONCE = 500
+# For Redis, 0 is for ever (seconds).
+SHORTEST_WAIT = 0.001
+# Seconds for which the wake-up of a worker that does not wait is kept.
+WAKE_KEPT = 10
 
 Result = Literal["completed", "retried", "failed", "snoozed"]
 
@@ -178,8 +182,11 @@ class MessageStore:
         max_concurrency: Mapping[str, int] = MappingProxyType({}),
         rates: Mapping[str, Rate] = MappingProxyType({}),
         limits: Mapping[str, Sequence[Limit]] = MappingProxyType({}),
+        wait: float = 0.0,
     ) -> tuple[list[Delivery], float | None]:
         """Claim at most `count` messages, those of the first queue first.
+
+        `wait`: seconds to wait at most before it, for a notification of one of the queues or for `stop_waiting`.
 
         `max_concurrency`: how many messages of a queue all workers together may have claimed, if that is limited.
         `rates`: how many in a time. `limits`: those of the actors of a queue.
@@ -197,13 +204,37 @@ class MessageStore:
             for limit in limits.get(queue, ()):
                 arguments += [number, limit.actor, limit.max_concurrency]
                 arguments += [limit.rate.count, limit.rate.window, int(limit.keyed)]
-        answer = cast("list[Any]", self._claim_batch(names, arguments))
+        if wait > 0:
+            answer = self._wait_and_claim(queues, names, arguments, wait)
+        else:
+            answer = cast("list[Any]", self._claim_batch(names, arguments))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         claimed = [
             Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3], name(answer[i + 4]))
             for i in range(1, len(answer), 5)
         ]
         return claimed, due_in
+
+    def _wait_and_claim(
+        self, queues: Sequence[str], names: list[str], arguments: list[str | int], wait: float
+    ) -> list[Any]:
+        """Wait and claim in one round trip: Redis runs the script right after the command that blocks."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.blpop([keys.wake(self.worker), *map(keys.notify, queues)], timeout=max(wait, SHORTEST_WAIT))
+        pipeline.evalsha(self._claim_batch.sha, len(names), *names, *arguments)
+        _, answer = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            return cast("list[Any]", self._claim_batch(names, arguments))
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("list[Any]", answer)
+
+    def stop_waiting(self) -> None:
+        """End the wait of this worker's `claim_batch`, the current or the next one."""
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(keys.wake(self.worker), 1)
+            pipe.expire(keys.wake(self.worker), WAKE_KEPT)
+            pipe.execute()
 
     def ack(self, queue: str, outcomes: Sequence[Outcome]) -> set[str]:
         """Store how these messages of one queue ended; return the ids of those that it had no longer claimed."""

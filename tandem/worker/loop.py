@@ -1,8 +1,8 @@
 """Claims messages, runs their actors on threads, and acknowledges them.
 
 Three kinds of threads with two queues between them: one claims messages from Redis, several run actors, one stores the
-outcomes, all available ones at once. Nothing polls: the claiming thread sleeps until Redis notifies it, a delayed
-message is due, or a thread is free.
+outcomes, all available ones at once. Nothing polls: the claiming thread waits in Redis until it is notified or a
+delayed message is due, and claims in the same round trip; while all threads are busy, it waits for one of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread, current_thread
+from threading import Event, Lock, Thread, current_thread
 from typing import TypeVar
 
 import redis
@@ -24,7 +24,6 @@ from tandem.broker.store import MAX_BATCH, Delivery, Outcome, by_queue
 from tandem.support.backoff import Backoff
 from tandem.worker.attempt import UNDECODABLE, undecodable
 from tandem.worker.executor import Executor
-from tandem.worker.notifier import Notifier
 from tandem.worker.quota import Quota
 
 logger = logging.getLogger(__name__)
@@ -80,7 +79,10 @@ class Worker:
         self._limits = limits.by_queue(broker.actors.values())
         self._quota = quota or Quota()
         self._quarantined = quarantined or []
-        self._notifier = Notifier(broker.client, queues)
+        # Set when a message has ended, and when no more are to be claimed.
+        self._changed = Event()
+        # How long to wait for a notification before the next claim; 0 after one that left messages.
+        self._pause = 0.0
         self._prefetched: SimpleQueue[Delivery | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
         self._claimed: dict[str, Delivery] = {}
@@ -93,7 +95,6 @@ class Worker:
     def start(self) -> None:
         """Start to claim messages, after the quarantined ones."""
         self._broker.emit_before("worker_boot", self)
-        self._notifier.start()
         self._acker = _start(self._ack_all, "ack")
         self._runners = [_start(self._run_all, f"run-{number}") for number in range(self._threads)]
         self._claimer = _start(self._claim_all, "claim")
@@ -106,7 +107,11 @@ class Worker:
         """
         self._broker.draining.set()
         self._broker.emit_before("worker_shutdown", self)
-        self._notifier.notify()
+        self._changed.set()
+        try:
+            self._store.stop_waiting()
+        except redis.RedisError as error:
+            logger.debug("the wait for messages ends by itself: %s", error)
         self._claimer.join(timeout)
         try:
             self._requeue_prefetched()
@@ -119,7 +124,7 @@ class Worker:
         Only after `stop_claiming`.
         """
         if self._claimed:
-            self._notifier.wait(seconds)
+            self._wait(seconds)
         return not self._claimed
 
     def stop(self, timeout: float) -> None:
@@ -131,7 +136,6 @@ class Worker:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._outcomes.put(None)
         self._acker.join(max(0.0, deadline - time.monotonic()))
-        self._notifier.stop()
         self._broker.emit_after("worker_shutdown", self)
 
     # --- claiming --------------------------------------------------------------------------------------------------
@@ -160,27 +164,39 @@ class Worker:
                 self._broker.draining.wait(BACKOFF[1])
 
     def _claim_some(self) -> None:
-        granted = self._quota.reserve(max(0, self._free_slots()))
-        if granted:
-            deliveries, due_in = self._claim_batch(granted)
-            for delivery in self._by_priority(deliveries):
-                self._accept(delivery)
-            if len(deliveries) >= min(granted, MAX_BATCH):
-                return
-            # The queues were empty, so the notifications were cleared: any message from now on sends a new one.
-            longest = IDLE_SECONDS if self._prefetched.empty() else STALE_PREFETCH_SECONDS
-            self._notifier.wait_for_messages(longest if due_in is None else min(due_in, longest))
-        else:
-            # Not for messages: their notifications are for a worker that may claim some.
-            self._notifier.wait(STALE_PREFETCH_SECONDS)
         self._requeue_stale()
+        granted = self._quota.reserve(max(0, self._free_slots()))
+        if not granted:
+            # Not for messages: their notifications are for a worker that may claim some.
+            self._wait(STALE_PREFETCH_SECONDS)
+            return
+        deliveries, due_in = self._claim_batch(granted)
+        if self._broker.draining.is_set():
+            self._give_back(deliveries)
+            return
+        for delivery in self._by_priority(deliveries):
+            self._accept(delivery)
+        if len(deliveries) >= min(granted, MAX_BATCH):
+            self._pause = 0.0
+            return
+        # The queues were empty, so the notifications were cleared: any message from now on sends a new one.
+        longest = IDLE_SECONDS if self._prefetched.empty() else STALE_PREFETCH_SECONDS
+        self._pause = longest if due_in is None else min(due_in, longest)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until a message has ended or none is to be claimed any more, at most `seconds`."""
+        self._changed.wait(seconds)
+        self._changed.clear()
 
     def _claim_batch(self, granted: int) -> tuple[list[Delivery], float | None]:
         deliveries: list[Delivery] = []
         try:
             deliveries, due_in = self._store.claim_batch(
-                self._queues, granted, self._max_concurrency, self._rates, self._limits
+                self._queues, granted, self._max_concurrency, self._rates, self._limits, wait=self._pause
             )
+        except redis.RedisError:
+            self._pause = 0.0
+            raise
         finally:
             self._quota.release(granted - len(deliveries))
         if not self._strict_priority:
@@ -232,8 +248,12 @@ class Worker:
         prefetched = list(_drained(self._prefetched))
         for delivery in prefetched:
             self._claimed.pop(delivery.id, None)
-        self._quota.release(len(prefetched))
-        for queue, messages in by_queue(prefetched).items():
+        self._give_back(prefetched)
+
+    def _give_back(self, deliveries: list[Delivery]) -> None:
+        """Requeue messages that have not started."""
+        self._quota.release(len(deliveries))
+        for queue, messages in by_queue(deliveries).items():
             self._store.requeue(queue, [delivery.id for delivery in messages])
 
     def _requeue_orphans(self) -> None:
@@ -262,7 +282,7 @@ class Worker:
             while delivery.id in self._claimed:
                 if self._broker.draining.is_set():
                     return
-                self._notifier.wait(STALE_PREFETCH_SECONDS)
+                self._wait(STALE_PREFETCH_SECONDS)
 
     def _deliver_isolated(self, quarantined_message: Delivery) -> Delivery | None:
         backoff = Backoff(*BACKOFF)
@@ -298,7 +318,7 @@ class Worker:
             batch = [first, *islice(_drained(self._outcomes), MAX_BATCH - 1)]
             for queue in {outcome.delivery.queue for outcome in batch}:
                 self._ack_or_dead_letter(queue, [outcome for outcome in batch if outcome.delivery.queue == queue])
-            self._notifier.notify()
+            self._changed.set()
 
     def _ack_or_dead_letter(self, queue: str, outcomes: list[Outcome]) -> None:
         """Store outcomes. One that cannot be stored does not prevent the others from being stored."""

@@ -142,8 +142,7 @@ class TandemWorker:
             self._worker.start()
         elif queue not in self._worker._queues:
             self._worker._queues += (queue,)
-            self._worker._notifier._lists.append(keys.notify(queue))
-            self._worker._notifier.notify()
+            self._worker._store.stop_waiting()
 
     def join(self) -> None:
         deadline = time.monotonic() + JOIN_SECONDS

@@ -87,14 +87,15 @@ def test_stop_workers_replaces_every_worker_of_every_container_after_its_message
 
 def test_stop_workers_without_waiting_returns_at_once(start: Start) -> None:
     tandem = start(WORKERS="1").await_healthy()
-    tandem.send("nap", "nap", 5)
-    await_true(lambda: tandem.noted("nap:began"), seconds=20, what="it has begun")
+    tandem.send("wait_for_go", "a")
+    await_true(lambda: tandem.noted("a:began"), seconds=20, what="it has begun")
 
     assert "asked 1 worker on 1 host to stop" in tandem.output("queue", "stop-workers")
 
-    assert tandem.noted("nap") == []
-    await_true(lambda: started(tandem) == 2, seconds=5 + NOTICED_SECONDS, what="a fresh one")
-    assert len(tandem.noted("nap")) == len(tandem.noted("nap:began")) == 1
+    assert tandem.noted("a") == []
+    tandem.redis("RPUSH", "a:go", "1")
+    await_true(lambda: started(tandem) == 2, seconds=20, what="a fresh one")
+    assert len(tandem.noted("a")) == len(tandem.noted("a:began")) == 1
 
 
 def test_purge_calls_on_failed_and_keeps_the_dead_letters(start: Start) -> None:
@@ -116,14 +117,16 @@ def test_purge_calls_on_failed_and_keeps_the_dead_letters(start: Start) -> None:
 
 def test_purge_leaves_the_running_message(start: Start) -> None:
     tandem = start(WORKERS="1", WORKER_THREADS="1").await_healthy()
-    tandem.send("nap", "nap", 5)
-    await_true(lambda: tandem.noted("nap:began"), seconds=20, what="it has begun")
+    tandem.send("wait_for_go", "a")
+    await_true(lambda: tandem.noted("a:began"), seconds=20, what="it has begun")
     tandem.send("count", "waiting", "n", times=30)
     tandem.output("queue", "send", "count", '["delayed", 1]', "--delay", "1h")
 
     tandem.output("queue", "purge", "work", "--force")
 
-    await_true(lambda: tandem.noted("nap"), seconds=20, what="the running one finishes")
+    assert tandem.noted("a") == []
+    tandem.redis("RPUSH", "a:go", "1")
+    await_true(lambda: tandem.noted("a"), seconds=20, what="the running one finishes")
     await_true(lambda: tandem.redis("HLEN", "dramatiq:work.msgs").strip() == "0", seconds=5, what="nothing is left")
 
 

@@ -53,6 +53,15 @@ def nap(key: str, seconds: float) -> None:
 
 
 @dramatiq.actor(queue_name="work")
+def wait_for_go(key: str) -> None:
+    """Wait until the test adds an element to the list `key`:go, then record the end."""
+    note(f"{key}:began", str(os.getpid()))
+    while not client.blpop([f"{key}:go"], timeout=1):
+        pass
+    note(key, str(os.getpid()))
+
+
+@dramatiq.actor(queue_name="work")
 def leak(key: str, mebibytes: int) -> None:
     """Leak memory."""
     leaked.append(bytearray(os.urandom(1024)) * 1024 * mebibytes)
@@ -98,7 +107,9 @@ def die(key: str) -> None:
 
 
 client = connect(Settings.current())
-ACTORS = {actor.actor_name: actor for actor in (count, overtake, fail, nap, leak, chatter, block, hold, die)}
+ACTORS = {
+    actor.actor_name: actor for actor in (count, overtake, fail, nap, wait_for_go, leak, chatter, block, hold, die)
+}
 
 
 @click.command("try")

@@ -134,7 +134,7 @@ def places(client: redis.Redis) -> dict[str, str]:
                 keys.dead_counts,
             )
         }
-    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:", "tandem:rate:")
+    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:", "tandem:rate:", "tandem:wake:")
     assert not {name for name in names - known if not name.startswith(passing)}
     assert not {id_: where for id_, where in found.items() if len(where) > 1}
     return {id_: where for id_, (where,) in found.items()}

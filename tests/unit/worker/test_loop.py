@@ -122,8 +122,13 @@ def failing(times: int, call: Callable[..., Any], *, carried_out: bool = False) 
 
 def test_a_worker_fetches_once_for_each_single_message(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = harness.broker()
-    fetch, asked = broker.store.claim_batch, []
-    monkeypatch.setattr(broker.store, "claim_batch", lambda *args: (asked.append(args), fetch(*args))[1])  # type: ignore[func-returns-value]
+    fetch, asked = broker.store.claim_batch, list[object]()
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        asked.append(options)
+        return fetch(*arguments, **options)
+
+    monkeypatch.setattr(broker.store, "claim_batch", note)
     harness.hold("a", "b")
     send(broker, "a")
     harness.work(broker, threads=4)
@@ -132,7 +137,7 @@ def test_a_worker_fetches_once_for_each_single_message(harness: Harness, monkeyp
     send(broker, "b")
     eventually(lambda: harness.begun == ["a", "b"])
 
-    assert len(asked) == 2
+    assert len(asked) == 3  # the last one waits
     harness.let_go()
 
 
@@ -220,18 +225,18 @@ def test_an_idle_worker_wakes_by_a_notification_and_does_not_poll(
     asked: list[int] = []
     fetch = broker.store.claim_batch
 
-    def note(queues: Any, count: int, *more: Any) -> Any:
+    def note(queues: Any, count: int, *more: Any, **options: Any) -> Any:
         asked.append(count)
-        return fetch(queues, count, *more)
+        return fetch(queues, count, *more, **options)
 
     monkeypatch.setattr(broker.store, "claim_batch", note)
-    idle = harness.work(broker)
+    idle = harness.work(broker, threads=4)
     for number in range(1, 6):
-        eventually(idle._notifier._listening.is_set)
+        eventually(lambda: idle._pause)
         send(broker, str(number))
         eventually(harness.has_done(number))
-    # Each message and its outcome wake it once, and one more check may happen in between.
-    assert len(asked) <= 5 * 3 + 1
+    # Before the first wait, and once for each message.
+    assert len(asked) <= 2 + 5
 
 
 @pytest.mark.usefixtures("no_polling")
@@ -242,7 +247,7 @@ def test_a_delayed_message_starts_when_it_is_due(harness: Harness) -> None:
     harness.act = lambda _: began.append(current_millis())
     broker = harness.broker()
     idle = harness.work(broker)
-    eventually(idle._notifier._listening.is_set)
+    eventually(lambda: idle._pause)
 
     sent = broker.enqueue(broker.get_actor("work").message("a"), delay=80)
 
@@ -319,10 +324,10 @@ def test_a_bug_while_taking_does_not_end_the_worker(
     fetch = broker.store.claim_batch
     bugs = iter([KeyError("a bug")])
 
-    def break_down(*arguments: Any) -> Any:
+    def break_down(*arguments: Any, **options: Any) -> Any:
         for bug in bugs:
             raise bug
-        return fetch(*arguments)
+        return fetch(*arguments, **options)
 
     monkeypatch.setattr(broker.store, "claim_batch", break_down)
     harness.work(broker)
@@ -539,7 +544,7 @@ def test_middleware_hooks_are_called_at_boot_and_shutdown(harness: Harness) -> N
     one = harness.work(harness.broker(FIRST, Hearing()))
     harness.leave(one)
     assert heard == ["before boot", "after boot", "before shutdown", "after shutdown"]
-    assert {thread.name for thread in set(threading.enumerate()) - before} <= {"notifier"}
+    assert set(threading.enumerate()) == before
 
 
 # --- for other workers -------------------------------------------------------------------------------------------
@@ -596,10 +601,31 @@ def test_a_worker_without_quota_takes_no_notification_from_others(harness: Harne
     idle = harness.work(other)
     names = [str(number) for number in range(1, 11)]
     for name in names:
-        eventually(idle._notifier._listening.is_set)
+        eventually(lambda: idle._pause)
         send(broker, name)
         eventually(harness.has_done(int(name)))
     assert harness.done == names
+
+
+def test_a_stop_ends_the_wait_for_messages_at_once(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "IDLE_SECONDS", 60)
+    idle = harness.work(harness.broker())
+    eventually(lambda: idle._pause)
+
+    harness.leave(idle)
+
+    assert not idle._claimer.is_alive()
+
+
+def test_messages_that_come_while_it_stops_are_for_other_workers(redis_: FakeRedis, harness: Harness) -> None:
+    broker = harness.broker()
+    send(broker, "a", "b")
+    one = Worker(broker, queues=("default",), threads=2, quota=Quota(5))
+    broker.draining.set()
+
+    one._claim_some()
+
+    assert (waiting(redis_), one._claimed, one._quota.reserve(5)) == (["a", "b"], {}, 5)
 
 
 # --- quarantined messages ----------------------------------------------------------------------------------------
