@@ -36,7 +36,7 @@ FENCING = {
     "redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and ": "",
     "  redis.call('HDEL', KEYS[6], id)\n": "",
 }
-DELIVERIES = {"redis.call('HINCRBY', keys.deliveries, id, 1)": "1"}
+DELIVERIES = {"redis.call('HINCRBY', KEYS[key + 6], id, 1)": "1"}
 
 
 def without(script: Any, parts: dict[str, str]) -> Any:

@@ -210,9 +210,13 @@ class MessageStore:
             answer = cast("list[Any]", self._claim_batch(names, arguments))
         due_in = None if answer[0] < 0 else answer[0] / 1000
         claimed = [
-            Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3], name(answer[i + 4]))
-            for i in range(1, len(answer), 5)
+            Delivery(queues[answer[i] - 1], name(answer[i + 1]), answer[i + 2], answer[i + 3])
+            for i in range(2, len(answer), 4)
         ]
+        if answer[1]:
+            lanes = {name(id_): name(lane) for id_, lane in zip(answer[1][::2], answer[1][1::2], strict=True)}
+            for delivery in claimed:
+                delivery.lane = lanes.get(delivery.id, "")
         return claimed, due_in
 
     def _wait_and_claim(
@@ -238,7 +242,8 @@ class MessageStore:
 
     def ack(self, queue: str, outcomes: Sequence[Outcome]) -> set[str]:
         """Store how these messages of one queue ended; return the ids of those that it had no longer claimed."""
-        arguments: list[Any] = []
+        has_lanes = any(outcome.delivery.lane for outcome in outcomes)
+        arguments: list[Any] = [11 if has_lanes else 10]
         for outcome in outcomes:
             delivery = outcome.delivery
             arguments += [
@@ -251,7 +256,8 @@ class MessageStore:
             ]
             for seconds in (outcome.waited, outcome.ran):
                 arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
-            arguments.append(raw(delivery.lane))
+            if has_lanes:
+                arguments.append(raw(delivery.lane))
         names = [
             *self._keys(queue),
             keys.dead(queue),

@@ -1,11 +1,13 @@
 -- Acknowledge messages of one queue: store how each ended, its new place and its counts in one step. Either a message
 -- is acknowledged and counted, or it is still claimed by its worker. A worker that has lost a message (its delivery
--- count is higher by now) changes nothing. KEYS: payloads, ready, delayed, notify, claimed, deliveries, dead, dead
--- payloads, dead kinds, dead counts, slots, lanes ARGV: for each message: id, delivery count, outcome, payload or '',
--- detail, actor, histogram bucket of the time that it waited, that time in us, histogram bucket of the time that it ran,
--- that time in us, lane or '' (see lanes.lua). Outcomes: completed; retried (detail: delay in ms); failed (detail: kind of the dead letter); snoozed (detail:
--- head or tail of the queue, or a delay in ms), which is not counted. Returns the ids that this worker had no longer
--- claimed.
+-- count is higher by now) changes nothing.
+-- KEYS: payloads, ready, delayed, notify, claimed, deliveries, dead, dead payloads, dead kinds, dead counts, slots, lanes
+-- ARGV: how many values each message has: 11 if one has a lane (see lanes.lua), or 10. Then for each message: id, delivery
+-- count, outcome, payload or '', detail, actor, histogram bucket of the time that it waited, that time in us, histogram
+-- bucket of the time that it ran, that time in us, lane or ''
+-- Outcomes: completed; retried (detail: delay in ms); failed (detail: kind of the dead letter); snoozed (detail: head or
+-- tail of the queue, or a delay in ms), which is not counted.
+-- Returns the ids that this worker had no longer claimed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lost, counts, times = {}, {}, {}
@@ -47,11 +49,12 @@ local function free_slot(lane, id)
   end
 end
 
-for i = 1, #ARGV, 11 do
+local width = tonumber(ARGV[1])
+for i = 2, #ARGV, width do
   local id, outcome, actor = ARGV[i], ARGV[i + 2], ARGV[i + 5]
   if redis.call('HGET', KEYS[6], id) == ARGV[i + 1] and redis.call('ZREM', KEYS[5], id) == 1 then
     place(id, outcome, ARGV[i + 3], ARGV[i + 4])
-    if ARGV[i + 10] ~= '' then
+    if width == 11 and ARGV[i + 10] ~= '' then
       free_slot(ARGV[i + 10], id)
     end
     if outcome ~= 'snoozed' then

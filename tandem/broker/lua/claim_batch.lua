@@ -6,14 +6,15 @@
 -- claimed (0: no limit), and its rate: how many in how many ms (0: no limit); then for each actor with limits: number of
 -- its queue (from 1), its name, how many of its messages may be claimed (0: no limit), their rate as above, and 1 if
 -- each key has these limits of its own
--- Returns ms until it is worth claiming again (-1: there is nothing to wait for), then for each message: number of its
--- queue, id, delivery count, payload, lane or ''.
+-- Returns ms until it is worth claiming again (-1: there is nothing to wait for), ids and lanes of messages with limits,
+-- then for each message: number of its queue, id, delivery count, payload.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local microseconds = time[1] * 1000000 + time[2]
 local left = tonumber(ARGV[2])
 local due_in = -1
-local answer = {due_in}
+local lanes = {}
+local answer = {due_in, lanes}
 local queues = (#KEYS - 2) / 6
 -- One call parks at most so many messages of a queue, so that it does not block Redis for long.
 local MOST_PARKED = 500
@@ -54,13 +55,13 @@ local function limits_by_queue()
   return found
 end
 
-local function next_ids(keys, count)
-  local ids = redis.call('ZRANGEBYSCORE', keys.delayed, '-inf', now, 'LIMIT', 0, count)
+local function next_ids(delayed, ready, count)
+  local ids = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, count)
   if #ids > 0 then
-    redis.call('ZREM', keys.delayed, unpack(ids))
+    redis.call('ZREM', delayed, unpack(ids))
   end
   if #ids < count then
-    for _, id in ipairs(redis.call('LPOP', keys.ready, count - #ids) or {}) do
+    for _, id in ipairs(redis.call('LPOP', ready, count - #ids) or {}) do
       ids[#ids + 1] = id
     end
   end
@@ -72,7 +73,7 @@ local function next_allowed(name, limits, keys, free)
   local ids, lane_by_id = take_parked(name, limits, keys.claimed, now, free)
   local parked, is_empty = 0, false
   while #ids < free and parked < MOST_PARKED and not is_empty do
-    local found = next_ids(keys, free - #ids)
+    local found = next_ids(keys.delayed, keys.ready, free - #ids)
     is_empty = #found < free - #ids
     local taken, more = take_or_park(name, limits, keys, found, now, microseconds + parked, lane_by_id)
     parked = parked + more
@@ -96,14 +97,7 @@ for queue = 1, queues do
     break
   end
   local key, argument = 2 + (queue - 1) * 6, queue * 4 - 2
-  local keys = {
-    payloads = KEYS[key + 1],
-    ready = KEYS[key + 2],
-    delayed = KEYS[key + 3],
-    notify = KEYS[key + 4],
-    claimed = KEYS[key + 5],
-    deliveries = KEYS[key + 6]
-  }
+  local payloads, ready, delayed, notify = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], KEYS[key + 4]
   local name, count, window = ARGV[argument + 1], tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
   local free, pause = free_slots(name, ARGV[argument + 2]), nil
   if count > 0 and free > 0 then
@@ -115,22 +109,28 @@ for queue = 1, queues do
   if free > 0 then
     local ids, lane_by_id, is_empty
     if limits[queue] then
+      local keys = {payloads = payloads, ready = ready, delayed = delayed}
+      keys.claimed, keys.deliveries = KEYS[key + 5], KEYS[key + 6]
       ids, lane_by_id, is_empty = next_allowed(name, limits[queue], keys, free)
+      for id, lane in pairs(lane_by_id) do
+        lanes[#lanes + 1] = id
+        lanes[#lanes + 1] = lane
+      end
     else
-      ids = next_ids(keys, free)
+      ids = next_ids(delayed, ready, free)
       is_empty = #ids < free
     end
     if is_empty then
-      redis.call('DEL', keys.notify)
-      local first = redis.call('ZRANGE', keys.delayed, 0, 0, 'WITHSCORES')
+      redis.call('DEL', notify)
+      local first = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
       if first[2] then
         wait_at_most(math.max(0, first[2] - now))
       end
     end
     if #ids > 0 then
-      local found = redis.call('HMGET', keys.payloads, unpack(ids))
+      local found = redis.call('HMGET', payloads, unpack(ids))
       -- After those claimed in this very millisecond, too.
-      local newest = redis.call('ZRANGE', keys.claimed, -1, -1, 'WITHSCORES')[2]
+      local newest = redis.call('ZRANGE', KEYS[key + 5], -1, -1, 'WITHSCORES')[2]
       local since = math.max(now * 1000, tonumber(newest or 0))
       if count > 0 then
         use(name, count, window, now, #ids)
@@ -140,24 +140,23 @@ for queue = 1, queues do
       end
       for i, id in ipairs(ids) do
         if found[i] then
-          redis.call('ZADD', keys.claimed, since + i, id)
+          redis.call('ZADD', KEYS[key + 5], since + i, id)
           answer[#answer + 1] = queue
           answer[#answer + 1] = id
-          answer[#answer + 1] = redis.call('HINCRBY', keys.deliveries, id, 1)
+          answer[#answer + 1] = redis.call('HINCRBY', KEYS[key + 6], id, 1)
           answer[#answer + 1] = found[i]
-          answer[#answer + 1] = lane_by_id and lane_by_id[id] or ''
           left = left - 1
         else
-          redis.call('ZREM', keys.claimed, id)
+          redis.call('ZREM', KEYS[key + 5], id)
         end
       end
     end
   end
-  if pause and redis.call('LLEN', keys.ready) + redis.call('ZCARD', keys.delayed) > 0 then
+  if pause and redis.call('LLEN', ready) + redis.call('ZCARD', delayed) > 0 then
     wait_at_most(pause)
   end
 end
-if #answer > 1 then
+if #answer > 2 then
   -- Not at the beginning: when its memory is full, Redis lets a script add data only after it has removed some.
   redis.call('ZADD', KEYS[1], now, ARGV[1])
 end
