@@ -74,7 +74,7 @@ def collect(client: redis.Redis, declared: Collection[str]) -> Stats:
     now = clock(client)
     return Stats(
         time=iso(now, milliseconds=True),
-        queues=queue_stats.queues(client, declared),
+        queues=queue_stats.queues(client, declared, decode=dramatiq.get_encoder().decode),
         workers=queue_stats.workers(client),
         actors=queue_stats.actors(client),
     )

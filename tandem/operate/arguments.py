@@ -77,6 +77,8 @@ def declared(function: Callable[..., Any]) -> str:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    # A generic actor takes anything, and calls a method with it.
+    function = getattr(function, "perform", function)
     try:
         return inspect.signature(function, eval_str=True)
     except Exception:

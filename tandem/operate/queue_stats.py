@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -87,10 +87,15 @@ class ActorState:
     run: LatencySummary
 
 
-def queues(client: redis.Redis, declared: Iterable[str] = ()) -> list[QueueState]:
+#: Returns the fields `message_timestamp` and `options` of a payload, or raises anything.
+Decode = Callable[[Any], Mapping[str, Any]]
+
+
+def queues(client: redis.Redis, declared: Iterable[str] = (), *, decode: Decode = json.loads) -> list[QueueState]:
     """Return every queue that was ever used, and those of `declared`, by name. Raises redis.RedisError.
 
-    client: one that does not decode, because any client can send a payload that is not text.
+    client: one that does not decode, because any client can send a payload that is not text. decode: for messages in
+    another format than JSON; the monitor does not know any, and sees no age of them.
     """
     names = sorted({*declared, *map(text, client.smembers(keys.QUEUES))})
     workers = [text(name) for name in cast("list[bytes | str]", client.zrange(keys.HEARTBEATS, 0, -1))]
@@ -102,7 +107,7 @@ def queues(client: redis.Redis, declared: Iterable[str] = ()) -> list[QueueState
     each = len(answers) // len(names) if names else 0
     rows = {name: answers[each * n : each * (n + 1)] for n, name in enumerate(names)}
     parked = {name: _parked(client, name) for name, row in rows.items() if row[PARKED]}
-    sent = _sent(client, {name: row[1][0] for name, row in rows.items() if row[1]})
+    sent = _sent(client, {name: row[1][0] for name, row in rows.items() if row[1]}, decode)
     now = clock(client)
     return [_queue(name, row, parked.get(name, {}), sent.get(name, now), now) for name, row in rows.items()]
 
@@ -147,7 +152,7 @@ def _add_commands(pipeline: Any, queue: str, workers: list[str]) -> None:
         pipeline.zcard(keys.claimed(worker, queue))
 
 
-def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
+def _sent(client: redis.Redis, heads: dict[str, Any], decode: Decode) -> dict[str, float]:
     """Return since when the message with this id at the head of each queue is ready (seconds since 1970)."""
     pipeline = client.pipeline(transaction=False)
     for queue, id_ in heads.items():
@@ -155,8 +160,8 @@ def _sent(client: redis.Redis, heads: dict[str, Any]) -> dict[str, float]:
     sent = {}
     for queue, payload in zip(heads, pipeline.execute(), strict=True):
         # It may have been claimed by now, and any client can send a payload that cannot be decoded.
-        with suppress(ValueError, TypeError, KeyError):
-            message = json.loads(payload)
+        with suppress(Exception):
+            message = decode(payload)
             sent[queue] = max(message["message_timestamp"], message.get("options", {}).get("eta") or 0) / 1000
     return sent
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Thread
 
 from tandem.broker.broker import Broker
 from tandem.worker.executor import Executor
@@ -25,13 +26,19 @@ class InlineWorker:
         if self._booted != os.getpid():
             # Here and not in the constructor: threads that were started before a fork do not exist in the child.
             self._booted = os.getpid()
-            self._broker.emit_after("process_boot")
-            # The event loop of async actors starts here.
-            self._broker.emit_before("worker_boot", self)
-            self._broker.emit_after("worker_boot", self)
+            # The event loop of async actors starts here. Its thread is a daemon because the one that starts it is one:
+            # nobody ends it, and the process must be able to exit.
+            boot = Thread(target=self._boot, name="boot", daemon=True)
+            boot.start()
+            boot.join()
         store = self._broker.store
         while delivery := store.claim_by_id(queue, id_):
             outcome = Executor(self._broker).run(delivery)
             store.ack(queue, [outcome])
             if outcome.result == "retried":
                 time.sleep(int(outcome.detail) / 1000)
+
+    def _boot(self) -> None:
+        self._broker.emit_after("process_boot")
+        self._broker.emit_before("worker_boot", self)
+        self._broker.emit_after("worker_boot", self)

@@ -49,3 +49,12 @@ DIFFERENCES = {
     "test_worker::test_workers_dont_register_queues_that_arent_whitelisted": _CONSUMERS,
     "test_worker::test_workers_process_messages_in_order": _CONSUMERS,
 }
+
+#: Our own probes that see something else on Tandem than on dramatiq's RedisBroker, and why.
+_REASON = "the failure says why: Rejected, and the middleware's reason"
+PROBES = {
+    "a middleware does: fail before the message runs": _REASON,
+    "a middleware does: fail after it has run": _REASON,
+    "a middleware does: fail after it has failed": "dramatiq stores a dead letter and retries the message as well",
+    "join of an empty queue, and of one that does not exist": "QueueNotFound, as of dramatiq's StubBroker",
+}

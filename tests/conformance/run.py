@@ -9,6 +9,7 @@ Usage: bin/test conformance [options of pytest]
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from xml.etree import ElementTree
 
 from testcontainers.core.container import DockerContainer
 
-from tests.conformance.expected import DIFFERENCES, NOT_RUN
+from tests.conformance.expected import DIFFERENCES, NOT_RUN, PROBES
 from tests.integration.tandem import IMAGE, LABEL, locked_down
 from tests.paths import ROOT
 
@@ -41,10 +42,33 @@ def main() -> None:
         tests = _lay_out(Path(folder))
         with _redis() as port:
             found = {mode: _run(mode, tests, port) for mode in MODES}
+            probes = _compared(_observations(tests))
     _print_table(found)
-    unexpected = _unexpected(found["tandem"])
-    print("\n".join(unexpected) or f"{len(DIFFERENCES)} expected differences, no other ones")
+    unexpected = [*_unexpected(found["tandem"]), *probes]
+    print("\n".join(unexpected) or f"{len(DIFFERENCES) + len(PROBES)} expected differences, no other ones")
     sys.exit(bool(unexpected))
+
+
+def _observations(tests: Path) -> Path:
+    """Return the file with what each probe has seen on each broker."""
+    return tests.parent / "observations.jsonl"
+
+
+def _compared(file: Path) -> list[str]:
+    """Print how many probes agree; return a line for each unexpected difference between dramatiq and Tandem."""
+    seen: dict[str, dict[str, object]] = {mode: {} for mode in MODES}
+    for line in file.read_text().splitlines():
+        mode, name, observation = json.loads(line)
+        seen[mode][name] = observation
+    ours, dramatiqs = seen["tandem"], seen["redis"]
+    differ = {name for name in dramatiqs if name in ours and ours[name] != dramatiqs[name]}
+    print(f"{len(dramatiqs)} probes: {len(ours.keys() & dramatiqs.keys()) - len(differ)} agree, {len(differ)} differ")
+    lines = [
+        f"probe {name!r}, which is not expected:\n  dramatiq: {dramatiqs[name]}\n  Tandem:   {ours[name]}"
+        for name in sorted(differ - PROBES.keys())
+    ]
+    lines += [f"probe {name!r} is expected to differ, and agrees" for name in sorted(PROBES.keys() - differ)]
+    return lines + [f"probe {name!r} has no observation on Tandem" for name in sorted(dramatiqs.keys() - ours.keys())]
 
 
 def _lay_out(folder: Path) -> Path:
@@ -61,6 +85,7 @@ def _lay_out(folder: Path) -> Path:
     (tests / "__init__.py").touch()
     shutil.copy(HERE / "fixtures_of_dramatiq.py", tests / "conftest.py")
     shutil.copy(HERE / "common_of_dramatiq.py", tests / "common.py")
+    shutil.copy(HERE / "probes.py", tests / "test_probes.py")
     return tests
 
 
@@ -97,7 +122,12 @@ class _redis:
 def _run(mode: str, tests: Path, port: int) -> Results:
     """Return how each test ended: passed, failed or skipped, by names such as test_actors::test_one[a]."""
     report = tests.parent / f"{mode}.xml"
-    environment = os.environ | {"CONFORMANCE_BROKER": mode, "CONFORMANCE_REDIS": str(port), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "CONFORMANCE_BROKER": mode,
+        "CONFORMANCE_REDIS": str(port),
+        "CONFORMANCE_OBSERVATIONS": str(_observations(tests)),
+        "PYTHONPATH": str(ROOT),
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--tb=short"]
     command += ["--rootdir", str(tests), "-c", os.devnull, f"--junitxml={report}", *sys.argv[1:]]
     log = tests.parent / f"{mode}.log"

@@ -57,6 +57,20 @@ def test_positional_and_keyword_arguments_arrive_unchanged(seen: Seen) -> None:
     ]
 
 
+def test_arguments_of_a_generic_actor_are_checked(seen: Seen) -> None:
+    class Refund(dramatiq.GenericActor):
+        class Meta:
+            queue_name = "invoices"
+            broker = runtime.configure(settings.current())
+
+        def perform(self, order: int) -> None: ...
+
+    assert run("Refund", '["five"]').output.startswith(
+        'Error: Refund: order: "five" is invalid: expected a whole number'
+    )
+    assert run("Refund", "[5]").exit_code == 0
+
+
 def test_it_says_the_id_and_what_to_type_next(seen: Seen) -> None:
     output = run("charge", "[5]").output
 

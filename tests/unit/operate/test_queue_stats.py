@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import cast
 
+import dramatiq
 import pytest
 import redis
 from fakeredis import FakeRedis
@@ -105,6 +107,17 @@ def test_a_message_that_cannot_be_read_has_no_age(payload: str | bytes | None) -
         client.hset(keys.payloads("mail"), "a", payload)
 
     assert (state(client).ready, state(client).oldest_seconds) == (1, 0)
+
+
+def test_messages_in_another_format_have_an_age_where_it_is_known() -> None:
+    client, encoder = FakeRedis(), dramatiq.PickleEncoder()
+    written.ready(client, "mail", "a")
+    sent = encoder.encode({"message_timestamp": time.time() * 1000 - 90_000, "options": {}})
+    client.hset(keys.payloads("mail"), "a", cast(str, sent))
+
+    assert state(client).oldest_seconds == 0
+    (found,) = queue_stats.queues(client, decode=encoder.decode)
+    assert found.oldest_seconds == pytest.approx(90, abs=1)
 
 
 def test_a_message_of_a_sender_whose_clock_is_ahead_is_not_younger_than_new(client: redis.Redis) -> None:

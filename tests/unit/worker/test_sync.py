@@ -45,6 +45,17 @@ def test_a_requeued_dead_letter_is_handled_at_once() -> None:
     assert run(f"work.send(4); {again}") == "[0, 1, 2, 0] 0 0 0"
 
 
+def test_an_async_actor_is_handled_like_any_other() -> None:
+    body = """
+get_broker().add_middleware(dramatiq.middleware.AsyncIO())
+@dramatiq.actor
+async def later():
+    work.send(1)
+later.send()
+"""
+    assert run(body) == "[0] 0 0 0"
+
+
 def test_a_message_that_a_script_has_sent_is_handled_after_it() -> None:
     body = """
 from tandem.broker.outbox import ENQUEUE
