@@ -6,7 +6,21 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-MESSAGES = {"mark": 52, "late": 5, "rest": 18, "flaky": 16, "always_fails": 4, "note": 5}
+MESSAGES = {
+    "mark": 40,
+    "late": 5,
+    "rest": 18,
+    "flaky": 16,
+    "always_fails": 4,
+    "note": 5,
+    "bounded": 4,
+    "single": 4,
+    "rated": 4,
+}
+#: How many messages of a key run at the same time, and how many of `rated` start in a second, as the actors have it.
+LIMITS = {"bounded": 2, "single": 1}
+RATE = 20
+KEYS = "abcde"
 
 KILLS = {
     "worker": 24,
@@ -86,6 +100,10 @@ def _message(rng: random.Random, number: int, kinds: dict[str, int]) -> Message:
         return Message(id_, kind, "mark", delay=rng.randint(100, 3000))
     if kind == "rest":
         return Message(id_, kind, "rest", arguments=(round(rng.uniform(0.05, 0.5), 3),))
+    if kind in LIMITS:
+        return Message(id_, kind, kind, arguments=(rng.choice(KEYS), round(rng.uniform(0.05, 0.3), 3)))
+    if kind == "rated":
+        return Message(id_, kind, kind)
     if kind == "flaky":
         failures = rng.randint(1, 3)
         return Message(id_, kind, "flaky", runs=failures + 1, arguments=(failures,))

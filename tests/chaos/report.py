@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import redis
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.killer import Killer
-from tests.chaos.plan import Message
+from tests.chaos.plan import LIMITS, RATE, Message
 from tests.chaos.sender import Sender, written
 
 # Seconds by which the recorded time of a run may differ from that of the kill that ended it.
@@ -88,6 +90,7 @@ def _evaluate_all(report: Report, cluster: Cluster, sender: Sender, killer: Kill
         report.broken.append(f"{planned - len(sent.accepted)} messages were never accepted")
     dead = _dead(cluster)
     _evaluate_messages(report, cluster, sender, killer, dead)
+    _evaluate_limits(report, cluster, sender)
     _evaluate_notes(report, cluster, sender, dead)
     report.broken += [f"not healthy at the end: {output}" for output in cluster.unhealthy()]
 
@@ -112,12 +115,40 @@ def _evaluate_messages(report: Report, cluster: Cluster, sender: Sender, killer:
         if message.kind == "note":
             continue
         times = sorted(runs[message.id])
+        if message.kind == "single" and not times and message.id not in dead:
+            report.counts["dropped as duplicates"] += 1
+            continue
         report.counts["runs"] += len(times)
         report.counts[_end(report, message, len(times), dead.get(message.id))] += 1
         if len(times) > message.runs:
             report.counts["ran again"] += 1
             if message.id not in sender.sent.resent and not _was_hit(killer, times[0], times[-1]):
                 report.broken.append(f"{message.id} ran at {times}, but nothing was killed meanwhile")
+
+
+def _evaluate_limits(report: Report, cluster: Cluster, sender: Sender) -> None:
+    """Check that no more messages of a key ran at the same time than allowed, and that no key was blocked for ever."""
+    intervals: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    for line in cluster.ask("LRANGE", "chaos:intervals", "0", "-1"):
+        actor, key, begin, end = line.split()
+        # An end comes before a begin at the same time.
+        intervals[actor, key] += [(float(begin), 1), (float(end), -1)]
+    for (actor, key), edges in intervals.items():
+        running = list(accumulate(change for _, change in sorted(edges)))
+        if max(running) > LIMITS[actor]:
+            report.broken.append(f"{max(running)} messages of {actor} with the key {key} ran at the same time")
+    wanted = {(one.kind, one.arguments[0]) for one in sender.sent.accepted.values() if one.kind in LIMITS}
+    report.broken += [
+        f"no message of {actor} with the key {key} ran" for actor, key in sorted(wanted - intervals.keys())
+    ]
+    starts = sorted(
+        float(line.split()[1]) for line in cluster.ask("LRANGE", "chaos:runs", "0", "-1") if line.startswith("rated-")
+    )
+    most = max((bisect_left(starts, at + 1) - number for number, at in enumerate(starts)), default=0)
+    report.counts["most of the rate 20/s in a second"] = most
+    # Those that were claimed before a process was stopped start together with those of the next second.
+    if most > 2 * RATE:
+        report.broken.append(f"{most} messages of rated started in a second, whose rate is {RATE}/s")
 
 
 def _end(report: Report, message: Message, times: int, error: str | None) -> str:

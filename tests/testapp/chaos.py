@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: A list of "id time" for every run of an actor.
 RUNS = "chaos:runs"
+#: A list of "actor key begin end" for every run of an actor with a limit that came to its end.
+INTERVALS = "chaos:intervals"
 
 client = connect(Settings.current())
 
@@ -53,7 +55,33 @@ def always_fails(id_: str) -> None:
     raise RuntimeError("never")
 
 
-ACTORS = {actor.actor_name: actor for actor in (mark, rest, flaky, always_fails)}
+def occupy(actor: str, id_: str, key: str, seconds: float) -> None:
+    """Record the run, sleep, and record from when to when."""
+    record(id_)
+    begin = time.time()
+    time.sleep(seconds)
+    client.rpush(INTERVALS, f"{actor} {key} {begin} {time.time()}")
+
+
+@dramatiq.actor(**RETRIED, max_concurrency=2, concurrency_key=lambda _id, key, _seconds: key)
+def bounded(id_: str, key: str, seconds: float) -> None:
+    """Run at most twice at a time for each key."""
+    occupy("bounded", id_, key, seconds)
+
+
+@dramatiq.actor(**RETRIED, unique=lambda _id, key, _seconds: key)
+def single(id_: str, key: str, seconds: float) -> None:
+    """Be in the queue once for each key; others are dropped."""
+    occupy("single", id_, key, seconds)
+
+
+@dramatiq.actor(**RETRIED, rate="20/s")
+def rated(id_: str) -> None:
+    """Record the run."""
+    record(id_)
+
+
+ACTORS = {actor.actor_name: actor for actor in (mark, rest, flaky, always_fails, bounded, single, rated)}
 
 
 def _blueprint(_settings: Settings) -> Blueprint:

@@ -32,6 +32,7 @@ class World:
         self.records: list[Any] = [1, []]
         self.document: dict[str, Any] | None = dict(DONE)
         self.left: dict[str, int] = {}
+        self.intervals: list[str] = []
         self.said: list[str] = []
         self.kills: list[tuple[Kill, float, float]] = []
         self.missed: list[str] = []
@@ -42,6 +43,8 @@ class World:
         return evaluate(world, world, world, planned=4)
 
     def ask(self, *command: str) -> Any:
+        if command[:2] == ("LRANGE", "chaos:intervals"):
+            return self.intervals
         if command[0] == "LRANGE":
             return [f"{id_} {at}" for id_, times in self.runs.items() for at in times]
         if command[0] == "EVAL":
@@ -51,6 +54,14 @@ class World:
             id_: json.dumps({"args": [id_], "options": {"attempts": [{"error": error}]}})
             for id_, error in letters.items()
         }
+
+    def add_limited(self, actor: str, *intervals: str) -> None:
+        """Add runs of an actor with a limit, `key begin end`, and a message of the keys a and b."""
+        self.intervals += [f"{actor} {interval}" for interval in intervals]
+        for key in "ab":
+            one = Message(f"{actor}-{key}", actor, actor, arguments=(key, 0.1))
+            self.sent.accepted[one.id] = one
+            self.runs[one.id] = [100.0]
 
     def await_empty(self) -> dict[str, int]:
         return self.left
@@ -72,7 +83,15 @@ def test_a_run_that_kept_every_promise_is_good(world: World) -> None:
 
     assert report.broken == []
     assert report.counts == Counter(
-        {"accepted": 4, "refusals": 0, "runs": 6, "completed": 2, "dead": 1, "notes done": 1}
+        {
+            "accepted": 4,
+            "refusals": 0,
+            "runs": 6,
+            "completed": 2,
+            "dead": 1,
+            "notes done": 1,
+            "most of the rate 20/s in a second": 0,
+        }
     )
 
 
@@ -84,6 +103,15 @@ def test_a_run_that_kept_every_promise_is_good(world: World) -> None:
         (lambda world: world.dead["chaos"].clear(), "lost: always_fails-1"),
         (lambda world: world.dead["chaos"].update({"mark-1": "KeyError"}), "mark-1 became a dead letter of KeyError"),
         (lambda world: world.runs["mark-1"].append(200.0), "mark-1 ran at [100.0, 200.0], but nothing was killed"),
+        (
+            lambda world: world.add_limited("bounded", "a 1 4", "a 2 4", "a 3 4"),
+            "3 messages of bounded with the key a ran",
+        ),
+        (lambda world: world.add_limited("single", "a 1 2"), "no message of single with the key b ran"),
+        (
+            lambda world: world.runs.update({f"rated-{number}": [200 + number / 100] for number in range(41)}),
+            "41 messages of rated started in a second, whose rate is 20/s",
+        ),
         (lambda world: world.left.update({"chaos ready": 3}), "stuck: chaos ready has 3"),
         (lambda world: world.sent.accepted.pop("mark-1"), "1 messages were never accepted"),
         (lambda world: world.sent.wrong.append("answered with 500"), "answered with 500"),
