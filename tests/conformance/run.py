@@ -85,7 +85,7 @@ def _lay_out(folder: Path) -> Path:
     (tests / "__init__.py").touch()
     shutil.copy(HERE / "fixtures_of_dramatiq.py", tests / "conftest.py")
     shutil.copy(HERE / "common_of_dramatiq.py", tests / "common.py")
-    shutil.copy(HERE / "probes.py", tests / "test_probes.py")
+    shutil.copy(HERE / "probes_of_ours.py", tests / "test_probes.py")
     return tests
 
 
