@@ -5,6 +5,13 @@ set -eu
 
 [ "$#" -eq 0 ] || exec "$@"
 
+# Copies, because the image's own files are on a read-only root: the copies can be edited, and
+# `supervisorctl reread && supervisorctl update` applies them. Those of the application come beside them.
+mkdir -p /run/tandem/programs
+rm -f /run/tandem/programs/*.conf
+# Heartbeats from before a restart of the container: their times are invalid if the machine has rebooted.
+rm -rf /run/tandem/workers
+
 # Exits with one line if a setting or a folder is invalid. A process that runs in parallel with supervisord's start checks
 # the workloads; supervisord waits for it before it starts a program.
 assignments=$(queue config --supervisor --check-beside)
@@ -12,12 +19,6 @@ set -a
 eval "$assignments"
 set +a
 
-# Copies, because the image's own files are on a read-only root: the copies can be edited, and
-# `supervisorctl reread && supervisorctl update` applies them.
-mkdir -p /run/tandem/programs
-rm -f /run/tandem/programs/*.conf
-# Heartbeats from before a restart of the container: their times are invalid if the machine has rebooted.
-rm -rf /run/tandem/workers
 for program in $START_PROGRAMS; do
   cp "/etc/supervisor/programs/$program.conf" /run/tandem/programs/
 done

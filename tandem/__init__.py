@@ -4,7 +4,7 @@
 
 | for | names |
 | --- | --- |
-| defining a workload | Workload, Placed, Check, Warn, Fail |
+| defining a workload | Workload, Placed, Program, Check, Warn, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
 | sending messages | get_broker, send_many, group; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tandem.config.settings import Settings
     from tandem.config.settings_base import SettingsBase
     from tandem.health.checks import Check, Fail, Warn
+    from tandem.process.programs import Program
     from tandem.runtime import get_broker
     from tandem.schedules.schedule import Schedule
     from tandem.worker import job
@@ -57,6 +58,7 @@ __all__ = [
     "OutboxMessage",
     "PermanentError",
     "Placed",
+    "Program",
     "Purged",
     "QueueFull",
     "Quota",
@@ -93,6 +95,7 @@ _NAMES_OF_MODULES = {
     "tandem.config.destinations": ("Destinations",),
     "tandem.config.settings": ("Settings",),
     "tandem.health.checks": ("Check", "Fail", "Warn"),
+    "tandem.process.programs": ("Program",),
     "tandem.runtime": ("get_broker",),
     "tandem.schedules.schedule": ("Schedule",),
     "tandem.workload": ("Placed", "Workload"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsBase
 from tandem.health.checks import Check
+from tandem.process.programs import Program
 
 if TYPE_CHECKING:  # a worker needs neither, and both use memory
     from click import Command
@@ -49,6 +50,7 @@ class Workload:
     rates: how many of a queue may start in a time, such as 10/s, likewise.
     api: the description of its routes for /openapi.json.
     schedules: messages that are sent at certain times.
+    programs: of supervisor, which run beside web and workers.
     middleware: dramatiq's, for the actors of all workloads, or a function that returns it; see Placed.
     on_start: runs once at a container's start, in parallel with all other programs; it may take any time.
     """
@@ -63,4 +65,5 @@ class Workload:
     api: Callable[[Settings], Api] | None = None
     schedules: Sequence[Schedule] | Callable[[Settings], Sequence[Schedule]] = ()
     middleware: Sequence[Middleware | Placed] | Callable[[Settings], Sequence[Middleware | Placed]] = ()
+    programs: Sequence[Program] | Callable[[Settings], Sequence[Program]] = ()
     on_start: Callable[[Settings], None] | None = None

@@ -9,7 +9,7 @@ import click
 
 from tandem.config import example, settings
 from tandem.config.settings_base import SettingsError
-from tandem.process import folders, start_check
+from tandem.process import folders, programs, start_check
 
 
 @click.command()
@@ -42,8 +42,11 @@ def _print_for_supervisor(effective: settings.Settings, *, check_beside: bool) -
 
     Invalid workloads are refused: before this returns, or by a process that continues after it.
     """
-    if lines := folders.problems(effective.started_programs):
+    installed, lines = programs.read()
+    lines += programs.too_slow(installed, *effective.stop_seconds)
+    if lines := [*folders.problems(effective.started_programs), *lines]:
         raise SettingsError(lines)
+    programs.write(installed)
     if not check_beside:
         _check(effective)
     elif start_check.fork():
@@ -73,6 +76,7 @@ def _check(effective: settings.Settings) -> None:
     from tandem.schedules import definitions
 
     loaded = require_runnable(effective)
+    programs.write(registry.programs(loaded, effective))
     definitions.write(registry.schedule_definitions(loaded), runtime.get_broker().actors)
 
 

@@ -190,6 +190,12 @@ class Settings(SettingsBase):
         "How long `docker compose stop` waits at most, such as 660s, 11m or 1h30m: at least MESSAGE_TIME_LIMIT + 60 "
         "seconds.",
     )
+    start_step_timeout: int = duration(
+        300,
+        1,
+        86_400,
+        "Longest run of a start step (an executable in /etc/tandem/init.d), and longest wait for another container's.",
+    )
     max_retries: int = number(
         MAX_RETRIES,
         0,
@@ -291,11 +297,12 @@ class Settings(SettingsBase):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.stop_grace_period < self.worker_stop_seconds + OTHER_GROUPS_SECONDS:
+        needed, grace_period = self.stop_seconds
+        if grace_period < needed:
             raise ValueError(
                 f"STOP_GRACE_PERIOD={self.stop_grace_period}s is invalid: the container would be killed before its "
                 f"messages may end; with MESSAGE_TIME_LIMIT={self.message_time_limit} expected at least "
-                f"{self.worker_stop_seconds + OTHER_GROUPS_SECONDS}s"
+                f"{needed}s"
             )
         if self.api_token and self.api_token.get_secret_value() in self.named_tokens.values():
             raise ValueError(
@@ -361,6 +368,11 @@ class Settings(SettingsBase):
             started = (*started, "proxy")
         handling = "web" if self.queue_transport == "sync" else "worker"
         return (*started, "init") if handling in started else started
+
+    @property
+    def stop_seconds(self) -> tuple[int, int]:
+        """How long Tandem's own programs may take to stop, and how long a stop waits at most."""
+        return self.worker_stop_seconds + OTHER_GROUPS_SECONDS, self.stop_grace_period
 
     @property
     def dedicated_queues(self) -> tuple[str, ...]:

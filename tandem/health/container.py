@@ -15,8 +15,8 @@ from tandem.worker import heartbeat_file
 WEB = ("127.0.0.1", 8000)
 WEB_TIMEOUT = 3.0
 REPLACED_WITHIN_SECONDS = 10
-# The program that exits when it has done its work.
-ONE_SHOT = "init"
+# The programs that never end by themselves. `init`, and programs of the application, may have done their work.
+ENDLESS = ("redis", "proxy", "web", "worker", "monitor", "eventlistener")
 
 
 def container_checks(programs: Collection[str]) -> list[Check]:
@@ -47,7 +47,7 @@ def _check_process(process: dict[str, Any], heartbeat: dict[str, Any] | None) ->
     state = f"{process['statename']} {process['description']}".rstrip()
     if process["group"] == "worker" and _is_being_replaced(process):
         return f"{state}, is being replaced"
-    if process["group"] == ONE_SHOT and process["statename"] == "EXITED" and process["exitstatus"] == 0:
+    if process["group"] not in ENDLESS and process["statename"] == "EXITED" and process["exitstatus"] == 0:
         return f"{state}, has done its work"
     if process["statename"] != "RUNNING":
         _fail(state)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from supervisor import loggers, options, poller, supervisord
 
@@ -24,6 +26,7 @@ _MAX_LINE = 1_048_576
 _START_SECONDS, _START_INTERVAL = 5.0, 0.1
 # File descriptors below are the standard streams and those that the interpreter may keep open, as in supervisor.
 _FIRST_LEAKED = 5
+_START_STEPS = Path("/etc/tandem/init.d")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
@@ -96,6 +99,20 @@ class LineRotatingFileHandler(loggers.RotatingFileHandler):  # type: ignore[misc
             super().doRollover()
 
 
+def _run_start_steps() -> None:
+    """Run the start steps, if there are any, before any program; exit with their code if one fails.
+
+    In a process of their own, whose imports this one would keep for ever.
+    """
+    if not _START_STEPS.is_dir() or not any(_START_STEPS.iterdir()):
+        return
+    # A stop of the container ends the running step.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    code = subprocess.run([sys.executable, "-m", "tandem.process.start_steps"]).returncode
+    if code:
+        sys.exit(code)
+
+
 if __name__ == "__main__":
     poller.Poller = WakingPoller
     loggers.RotatingFileHandler = LineRotatingFileHandler
@@ -113,6 +130,7 @@ if __name__ == "__main__":
     if code:
         print(error_line, end="\n" if error_line else "", file=sys.stderr)
         sys.exit(code)
+    _run_start_steps()
     exit_code.reset()
     # Before any program writes: lines of an earlier container are not copied to this one's output.
     log_forwarder.skip_existing_lines()

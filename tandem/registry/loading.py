@@ -14,7 +14,7 @@ from tandem import runtime
 from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
-from tandem.registry import actors, conflicts, middleware, places, rates, schedules
+from tandem.registry import actors, conflicts, middleware, places, programs, rates, schedules
 from tandem.registry.errors import LoadError
 from tandem.workload import Workload
 
@@ -44,6 +44,7 @@ def load_and_verify(config: Settings) -> tuple[Workload, ...]:
         *actors.problems(broker, config),
         *schedules.problems(broker, loaded),
         *rates.problems(loaded, config, broker.get_declared_queues()),
+        *programs.problems(loaded, config),
     ]
     if lines:
         raise LoadError(lines)

@@ -38,9 +38,9 @@ MAY_IMPORT = {
     "worker": {"support", "broker", "config", "logs", "operate", "process", "schedules"},
     "health": {"broker", "config", "process", "support", "worker"},
     "runtime": {"broker", "config", "logs", "worker"},
-    "workload": {"config", "health", "openapi", "schedules"},
+    "workload": {"config", "health", "openapi", "process", "schedules"},
     "monitor": {"broker", "config", "support", "health", "logs", "operate", "process", "schedules", "worker"},
-    "registry": {"broker", "config", "runtime", "schedules", "workload"},
+    "registry": {"broker", "config", "process", "runtime", "schedules", "workload"},
     "web": {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
         "workload",
