@@ -23,6 +23,7 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock --mount
 WORKDIR /src
 COPY --link pyproject.toml ./
 COPY --link tandem tandem
+COPY --link docker/testing.lock /dist/
 RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --out-dir /dist . && \
     uv pip install --quiet --offline --no-deps --compile-bytecode /dist/*.whl
 
@@ -67,7 +68,7 @@ RUN chmod 1777 /run && install -d -o 10001 -g 10001 -m 0750 /data /run/tandem &&
 
 COPY --link docker/redis.conf docker/nginx.conf /etc/tandem/
 COPY --link docker/supervisor /etc/supervisor
-COPY --link docker/entrypoint.sh docker/bin/redis-cli bin/worker-logs.sh /usr/local/bin/
+COPY --link docker/entrypoint.sh docker/bin/redis-cli docker/bin/new bin/worker-logs.sh /usr/local/bin/
 COPY --link --from=build /opt/venv /opt/venv
 WORKDIR /srv/tandem
 

@@ -69,6 +69,12 @@ def configure(settings: Settings) -> Broker:
     return broker
 
 
+def unbind() -> None:
+    """Let the broker of this process forget its Redis: the next test may have another."""
+    _binding.cache_clear()
+    get_broker().unbind()
+
+
 @cache
 def _binding(settings: Settings) -> Binding:
     return Binding(

@@ -111,6 +111,10 @@ class Broker(HookedBroker):
             store = MessageStore(binding.client, worker=binding.worker)
             self._bound = _Bound(binding, store, DeadLetters(binding.client, self._handle_requeued, self.removed))
 
+    def unbind(self) -> None:
+        """Forget the resources, for a test after which the process gets others."""
+        self._bound = None
+
     def _require_bound(self) -> _Bound:
         """Return its resources. Raises RuntimeError if it is not bound."""
         if self._bound is None and self._on_first_use:

@@ -37,6 +37,7 @@ RETRY_MULTIPLIER = 2.0
 DRAIN_MARGIN = 5
 KILL_MARGIN = 5
 MAX_WORKERS = 64
+MAX_APP_NAME = 60
 # supervisor stops one group after the other: the stopwaitsecs of all programs but the workers.
 OTHER_GROUPS_SECONDS = 50
 # ALLOWED_HOSTS for any name of this server.
@@ -177,6 +178,9 @@ class Settings(SettingsBase):
         "What this container runs. A container of workers only: PROGRAMS=worker,monitor,eventlistener with a "
         "REDIS_URL.",
     )
+    app_name: str = text(
+        "Tandem", "a name of 1 to 60 characters", "Name of the application in /docs and /openapi.json."
+    )
     message_time_limit: int = number(
         MESSAGE_TIME_LIMIT,
         1,
@@ -260,6 +264,11 @@ class Settings(SettingsBase):
         queues = {match[1] for match in matches}
         counts_fit = all(1 <= int(match[2]) <= MAX_WORKERS for match in matches)
         return require(value, len(queues) == len(value) and counts_fit)
+
+    @field_validator("app_name")
+    @classmethod
+    def _short_name(cls, value: str) -> str:
+        return require(value, 1 <= len(value) <= MAX_APP_NAME and value.isprintable())
 
     @field_validator("programs")
     @classmethod

@@ -70,7 +70,7 @@ def make_document(settings: Settings, described: Iterable[Callable[[Settings], A
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Tandem",
+            "title": settings.app_name,
             "version": version("tandem"),
             "description": "Errors are problem documents (RFC 9457) that say what is wrong and what was expected.",
             "license": {"name": "MIT", "identifier": "MIT"},

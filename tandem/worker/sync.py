@@ -7,6 +7,7 @@ import time
 from threading import Thread
 
 from tandem.broker.broker import Broker
+from tandem.broker.store import Outcome
 from tandem.worker.executor import Executor
 
 
@@ -23,6 +24,12 @@ class InlineWorker:
 
     def handle(self, queue: str, id_: str) -> None:
         """Handle a message until it has ended. Raises redis.RedisError."""
+        while outcome := self.deliver(queue, id_):
+            if outcome.result == "retried":
+                time.sleep(int(outcome.detail) / 1000)
+
+    def deliver(self, queue: str, id_: str) -> Outcome | None:
+        """Run a message once; return its outcome, or None if it does not wait. Raises redis.RedisError."""
         if self._booted != os.getpid():
             # Here and not in the constructor: threads that were started before a fork do not exist in the child.
             self._booted = os.getpid()
@@ -32,11 +39,12 @@ class InlineWorker:
             boot.start()
             boot.join()
         store = self._broker.store
-        while delivery := store.claim_by_id(queue, id_):
-            outcome = Executor(self._broker).run(delivery)
-            store.ack(queue, [outcome])
-            if outcome.result == "retried":
-                time.sleep(int(outcome.detail) / 1000)
+        delivery = store.claim_by_id(queue, id_)
+        if delivery is None:
+            return None
+        outcome = Executor(self._broker).run(delivery)
+        store.ack(queue, [outcome])
+        return outcome
 
     def _boot(self) -> None:
         self._broker.emit_after("process_boot")

@@ -16,7 +16,8 @@ from hypothesis import settings as hypothesis_settings
 
 from tandem import runtime
 from tandem.config import settings
-from tests.unit.harness import Clock, new_redis
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import new_redis
 
 # The duration of an example depends on the machine only.
 hypothesis_settings.register_profile("tandem", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,8 +38,7 @@ def levels_of_logging() -> Iterator[None]:
 def unbound_broker() -> Iterator[None]:
     """Let the broker of the process forget its Redis after a test: the next one may have another."""
     yield
-    runtime._binding.cache_clear()
-    runtime.get_broker()._bound = None
+    runtime.unbind()
 
 
 @pytest.fixture(scope="session")

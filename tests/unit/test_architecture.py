@@ -27,6 +27,7 @@ WORKLOADS = parts(APP) - {"tests"}
 MAY_IMPORT = {
     "support": set(),
     "config": set(),
+    "new": set(),
     "openapi": set(),
     "logs": {"config", "support"},
     "broker": {"support", "config", "logs"},
@@ -45,6 +46,7 @@ MAY_IMPORT = {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
         "workload",
     },
+    "testing": {"broker", "config", "registry", "runtime", "web", "worker"},
     "cli": {
         *("broker", "config", "support", "health", "logs", "monitor", "operate", "process", "registry", "runtime"),
         *("schedules", "web", "worker", "workload"),

@@ -14,11 +14,12 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.clock import OFFSET_TTL_SECONDS, RETRY_SECONDS
 from tandem.operate.queue_stats import queues
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
 from tandem.worker.heartbeat import HeartbeatReporter
 from tandem.worker.restart_lease import RestartLease
 from tandem.worker.retries import Retries
-from tests.unit.harness import Clock, broker_on
+from tests.unit.harness import broker_on
 
 HOURS = 2 * 3600
 

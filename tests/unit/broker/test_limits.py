@@ -16,7 +16,8 @@ from tandem.broker import keys, limits
 from tandem.broker.broker import Broker
 from tandem.broker.limits import LimitOptions
 from tandem.broker.store import Delivery, MessageStore
-from tests.unit.harness import FIRST, SECOND, Clock, broker_on, ids, new_redis, outcome, places, waiting
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import FIRST, SECOND, broker_on, ids, new_redis, outcome, places, waiting
 
 
 @pytest.fixture

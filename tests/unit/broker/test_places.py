@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tandem.broker import keys
 from tandem.broker.store import Delivery, MessageStore, Result
-from tests.unit.harness import FIRST, SECOND, Clock, counted, ids, new_redis, outcome, places, waiting
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import FIRST, SECOND, counted, ids, new_redis, outcome, places, waiting
 
 pytestmark = pytest.mark.slow
 

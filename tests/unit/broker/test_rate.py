@@ -9,7 +9,8 @@ from fakeredis import FakeRedis
 
 from tandem.broker.broker import Broker
 from tandem.broker.rate import EXPECTED, Rate, parse
-from tests.unit.harness import FIRST, SECOND, Clock, broker_on, ids, send
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import FIRST, SECOND, broker_on, ids, send
 
 RATE = {"default": Rate(10, 1000)}
 

@@ -19,7 +19,8 @@ from tandem.broker.groups import group
 from tandem.broker.send_many import send_many
 from tandem.broker.store import MAX_BATCH, MAX_DELAY_MS
 from tandem.broker.unique import UniqueOptions
-from tests.unit.harness import FIRST, Clock, broker_on, places, waiting
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import FIRST, broker_on, places, waiting
 
 
 @pytest.fixture

@@ -13,17 +13,8 @@ from fakeredis import FakeRedis, FakeServer
 from tandem.broker import keys, store
 from tandem.broker.statistics import STEPS, TIMES_KEPT, bucket
 from tandem.broker.store import MAX_DELAY_MS, Delivery, MessageStore, Result
-from tests.unit.harness import (
-    FIRST,
-    SECOND,
-    Clock,
-    broker_on,
-    counted,
-    ids,
-    outcome,
-    places,
-    waiting,
-)
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import FIRST, SECOND, broker_on, counted, ids, outcome, places, waiting
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.idempotency import JobRecord
 from tandem.broker.unique import MAX_KEY, DuplicateMessage, UniqueOptions
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
-from tests.unit.harness import FIRST, SECOND, Clock, broker_on, waiting
+from tests.unit.harness import FIRST, SECOND, broker_on, waiting
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from tandem.monitor.scheduler import LOOK_INTERVAL, Scheduler
 from tandem.schedules import definitions, ticks
 from tandem.schedules.schedule import Definition, Schedule
 from tandem.schedules.store import ScheduleStore
-from tests.unit.harness import Clock, broker_on
+from tandem.testing.stopped_clock import Clock
+from tests.unit.harness import broker_on
 
 
 @pytest.fixture

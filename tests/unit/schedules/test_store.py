@@ -14,10 +14,11 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.schedules.schedule import Definition, Schedule
 from tandem.schedules.store import ScheduleStore, TooManySchedules, overdue
+from tandem.testing.stopped_clock import Clock
 from tandem.worker import job
 from tandem.worker.executor import Executor
 from tandem.worker.schedule_outcomes import ScheduleOutcomes
-from tests.unit.harness import FIRST, Clock, broker_on
+from tests.unit.harness import FIRST, broker_on
 
 TICK = 1_800_000_000
 

@@ -18,9 +18,10 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.errors import ExpectedError, PermanentError, Snooze
 from tandem.broker.store import Outcome
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
 from tandem.worker.job import should_yield
-from tests.unit.harness import Clock, broker_on, send
+from tests.unit.harness import broker_on, send
 
 
 def run(broker: Broker, act: Callable[..., Any] | None = None, **options: Any) -> Outcome:

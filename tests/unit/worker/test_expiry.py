@@ -8,9 +8,10 @@ import dramatiq
 import pytest
 from fakeredis import FakeRedis
 
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
 from tandem.worker.expiry import Expiry
-from tests.unit.harness import FIRST, Clock, broker_on
+from tests.unit.harness import FIRST, broker_on
 
 
 @pytest.mark.parametrize("of", ["actor", "message"])

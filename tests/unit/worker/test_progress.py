@@ -11,8 +11,9 @@ from fakeredis import FakeRedis
 
 from tandem.broker.broker import Broker
 from tandem.broker.errors import NoProgress, Snooze
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
-from tests.unit.harness import Clock, broker_on, send
+from tests.unit.harness import broker_on, send
 
 HOUR = 3600
 

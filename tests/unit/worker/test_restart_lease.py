@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from fakeredis import FakeRedis, FakeServer
 
+from tandem.testing.stopped_clock import Clock
 from tandem.worker.restart_lease import LEASE_SECONDS, MAX_WAIT_SECONDS, RestartLease
-from tests.unit.harness import Clock
 
 
 def two(client: FakeRedis) -> tuple[RestartLease, RestartLease]:

@@ -21,12 +21,13 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.errors import PermanentError
 from tandem.broker.store import Outcome
+from tandem.testing.stopped_clock import Clock
 from tandem.worker import attempt as attempts
 from tandem.worker.age_limit import AgeLimit
 from tandem.worker.attempt import Attempt
 from tandem.worker.executor import Executor
 from tandem.worker.retries import Retries
-from tests.unit.harness import FIRST, Clock, broker_on, places, send
+from tests.unit.harness import FIRST, broker_on, places, send
 
 WEEK = 7 * 24 * 3600 * 1000
 

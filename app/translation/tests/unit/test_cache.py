@@ -6,7 +6,7 @@ import pytest
 from fakeredis import FakeRedis, FakeServer
 
 from app.translation.cache import ENTRY_BYTES, KEYS, Cache
-from tests.unit.harness import Clock
+from tandem.testing.stopped_clock import Clock
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fakeredis import FakeRedis, FakeServer
 
 from app.translation import circuit_breaker
 from app.translation.circuit_breaker import CircuitBreaker, Decision
-from tests.unit.harness import Clock
+from tandem.testing.stopped_clock import Clock
 
 
 @pytest.fixture

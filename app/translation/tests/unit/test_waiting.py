@@ -15,7 +15,7 @@ from app.translation.engine.pull import Pull
 from app.translation.parts import Part
 from tandem.broker.errors import PermanentError, Snooze
 from tandem.config import settings
-from tests.unit.harness import Clock
+from tandem.testing.stopped_clock import Clock
 
 pytestmark = pytest.mark.slow
 

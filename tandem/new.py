@@ -1,0 +1,85 @@
+"""Makes a new project from the skeleton: `new my-service` in the image, or bin/new in a clone.
+
+The skeleton is a template for copier (https://copier.readthedocs.io), which brings its later changes into a project:
+`copier update`. It uses nothing but `{{ name }}` and `{{ tandem_version }}`, so that it can be filled in without
+copier, which the image does not have.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from jinja2 import Environment, StrictUndefined
+
+SKELETON = Path(__file__).parent / "skeleton"
+#: Where `docker run -v "$PWD:/out"` has the folder of the host.
+MOUNTED = Path("/out")
+SUFFIX = ".jinja"
+ANSWERS = ".copier-answers.yml"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
+_UPPERMOST = "# Written by copier; needed for `copier update`.\n"
+
+
+def files(name: str, tandem_version: str) -> Iterator[tuple[str, str]]:
+    """Yield path and text of each file of a project."""
+    # Not HTML, so nothing is escaped.
+    jinja = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    for path in sorted(SKELETON.rglob("*")):
+        # The file with copier's answers is copier's, see `write`.
+        if path.is_file() and "_copier_conf" not in path.name:
+            text, inside = path.read_text(), str(path.relative_to(SKELETON))
+            if inside.endswith(SUFFIX):
+                text = jinja.from_string(text).render(name=name, tandem_version=tandem_version)
+            yield inside.removesuffix(SUFFIX), text
+
+
+def write(folder: Path, tandem_version: str, *, source: str = "", commit: str = "") -> int:
+    """Write a project into a new folder, whose name is the project's; return the number of files.
+
+    source, commit: where the skeleton is from, for `copier update`. Raises click.ClickException.
+    """
+    name = folder.resolve().name
+    if not _NAME.fullmatch(name):
+        raise click.ClickException(
+            f"{name!r} cannot be the name of a project: expected 2 to 40 lower-case letters, digits and hyphens, such "
+            "as my-service"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise click.ClickException(f"{folder} is not empty: expected a new folder, or remove what is in it")
+    made = dict(files(name, tandem_version))
+    if source:
+        answers = {"_commit": commit, "_src_path": source, "name": name, "tandem_version": tandem_version}
+        made[ANSWERS] = _UPPERMOST + "".join(f"{key}: {value}\n" for key, value in answers.items())
+    try:
+        for inside, text in made.items():
+            path = folder / inside
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            if inside.startswith("bin/"):
+                path.chmod(0o755)
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be written: {error.strerror}; type docker run --user $(id -u):$(id -g) …"
+        ) from error
+    return len(made)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--source", default="", help="Where the skeleton is from, for copier update.")
+@click.option("--commit", default="", help="Its version there.")
+def main(folder: Path, source: str, commit: str) -> None:
+    """Make a new project in FOLDER, whose name is the project's."""
+    target = MOUNTED / folder if MOUNTED.is_dir() and not folder.is_absolute() else folder
+    count = write(target, version("tandem"), source=source, commit=commit)
+    click.echo(f"made {folder} with {count} files")
+    click.echo(f"next: cd {folder} && docker compose up --build --detach --wait")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

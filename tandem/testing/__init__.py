@@ -1,0 +1,121 @@
+"""A pytest plugin for the tests of an application: `pytest_plugins = ["tandem.testing"]` in a conftest.py.
+
+| fixture | what it is |
+| --- | --- |
+| client | Flask's test client of the application, on a Redis inside the test's process |
+| queue | the messages of this test: `queue.sent("actor")`, `queue.run_all()`, `queue.failed()` |
+| redis_away | a context manager: Redis does not answer inside it |
+| clock | a clock that stands still until `clock.forward(seconds)` |
+| container | starts the image under test: `container(SETTING="value")`; needs Docker and the extra `testing` |
+
+Nothing has to be imported in a certain order. Settings are those of the environment: use `monkeypatch.setenv`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+from fakeredis import FakeRedis, FakeServer
+
+import tandem.runtime
+from tandem.config import settings
+from tandem.testing.sent_messages import Queue
+from tandem.testing.stopped_clock import Clock
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from tandem.testing.running_container import RunningContainer
+
+#: Names the image under test for the fixture `container`.
+IMAGE_VARIABLE = "TANDEM_TEST_IMAGE"
+
+
+@pytest.fixture
+def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """A Redis inside the test's process, which every client of this test connects to."""
+    server = FakeServer()
+
+    def connect(_url: str, *, decode_responses: bool = False, **_options: Any) -> redis.Redis:
+        return FakeRedis(server=server, decode_responses=decode_responses)
+
+    monkeypatch.setattr(redis.Redis, "from_url", connect)
+    # One address sends all requests of a test.
+    monkeypatch.setenv("RATE_LIMIT", os.environ.get("RATE_LIMIT", "0"))
+    monkeypatch.setenv("REDIS_URL", "redis://in-this-process:6379")
+    settings.reset()
+    tandem.runtime.unbind()
+    yield server
+    settings.reset()
+    tandem.runtime.unbind()
+
+
+@pytest.fixture
+def queue(_server: FakeServer) -> Queue:
+    """The messages that this test sends."""
+    from tandem import registry
+
+    registry.load(settings.current())
+    return Queue(tandem.runtime.get_broker())
+
+
+@pytest.fixture
+def client(queue: Queue) -> FlaskClient:
+    """Flask's test client of the application."""
+    from tandem.web.application import create_app
+
+    return create_app().test_client()
+
+
+@pytest.fixture
+def redis_away(_server: FakeServer) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context manager in which Redis does not answer."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        _server.connected = False
+        try:
+            yield
+        finally:
+            _server.connected = True
+
+    return away
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replace the clock of all code in this test; it stands still until `forward`."""
+    clock = Clock()
+    clock.rule(monkeypatch)
+    return clock
+
+
+@pytest.fixture
+def container() -> Iterator[Callable[..., RunningContainer]]:
+    """Return a function that starts the image under test with these settings and waits until it is healthy.
+
+    The image is that of TANDEM_TEST_IMAGE. When it does not become healthy, the error has its log.
+    """
+    from tandem.testing.running_container import RunningContainer
+
+    started: list[RunningContainer] = []
+
+    def start(**environment: str) -> RunningContainer:
+        image = os.environ.get(IMAGE_VARIABLE)
+        if not image:
+            raise pytest.UsageError(f"no image under test: set {IMAGE_VARIABLE}=NAME, as bin/test does")
+        one = RunningContainer(image, {"RATE_LIMIT": "0", **environment}).start()
+        started.append(one)
+        try:
+            return one.await_healthy()
+        except Exception as error:
+            raise AssertionError(f"{image} is not healthy: {error}\n{one.logs()}") from error
+
+    yield start
+    for one in started:
+        one.remove()

@@ -1,0 +1,128 @@
+"""A new project: a dozen small files in its own name, which copier keeps up to date."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tandem import new
+from tests.paths import ROOT
+
+FILES = {
+    *(".dockerignore", ".env.example", ".github/workflows/ci.yaml", ".gitignore", "Dockerfile", "README.md"),
+    *("app/__init__.py", "app/greetings.py", "bin/test", "compose.yaml", "pyproject.toml", "requirements.txt"),
+    *("tests/conftest.py", "tests/integration/test_image.py", "tests/unit/test_greetings.py"),
+}
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(new.main, arguments)
+
+
+def sh(*command: str, folder: Path) -> str:
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def made(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_project_has_its_name_and_nothing_of_the_reference_workload(tmp_path: Path) -> None:
+    folder = tmp_path / "my-service"
+    assert run(str(folder)).exit_code == 0
+    assert made(folder) == FILES
+    texts = {name: (folder / name).read_text() for name in FILES}
+    assert texts["compose.yaml"].startswith("name: my-service\n")
+    assert "ENV APP_NAME=my-service\n" in texts["Dockerfile"]
+    assert not [name for name, text in texts.items() if "{{" in text or "translat" in text.lower()]
+    assert (folder / "bin/test").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("name", ["My-Service", "a", "1st", "my_service", "x" * 41, "my-service-"])
+def test_a_name_that_no_image_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    ended = run(str(tmp_path / name))
+    assert ended.exit_code == 1
+    assert "cannot be the name of a project: expected 2 to 40 lower-case letters" in ended.output
+    assert not (tmp_path / name).exists()
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "my-service").mkdir()
+    (tmp_path / "my-service/notes.txt").write_text("mine")
+    ended = run(str(tmp_path / "my-service"))
+    assert "is not empty: expected a new folder" in ended.output
+    assert made(tmp_path) == {"my-service/notes.txt"}
+
+
+@pytest.mark.slow
+def test_its_code_passes_the_linter_and_its_unit_tests(tmp_path: Path) -> None:
+    folder = tmp_path / "my-service"
+    run(str(folder))
+    sh(sys.executable, "-m", "ruff", "check", ".", folder=folder)
+    sh(sys.executable, "-m", "ruff", "format", "--check", ".", folder=folder)
+    output = sh(
+        *("env", "-i", f"PATH={Path(sys.executable).parent}:/usr/bin:/bin", f"PYTHONPATH={ROOT}/.none:{folder}"),
+        *(sys.executable, "-c", _PYTEST.format(root=str(ROOT))),
+        folder=folder,
+    )
+    assert "3 passed" in output
+
+
+#: The application of this repository is called app as well: the project's has to be found first.
+_PYTEST = """
+import sys
+sys.path.append({root!r})
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/unit"]))
+"""
+
+
+@pytest.fixture
+def skeleton(tmp_path: Path) -> Path:
+    """The template as copier finds it: a repository with a tag."""
+    folder = tmp_path / "tandem"
+    (folder / "tandem").mkdir(parents=True)
+    sh("cp", "-r", str(ROOT / "tandem/skeleton"), "tandem/", folder=folder)
+    sh("cp", str(ROOT / "copier.yml"), ".", folder=folder)
+    sh("git", "init", "--quiet", "--initial-branch=main", folder=folder)
+    commit(folder, "v0.1.0")
+    return folder
+
+
+def commit(folder: Path, tag: str = "") -> None:
+    sh("git", "add", "--all", folder=folder)
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    sh("git", *identity, "commit", "--quiet", "--message", tag or "mine", folder=folder)
+    if tag:
+        sh("git", "tag", tag, folder=folder)
+
+
+@pytest.mark.slow
+def test_copier_makes_the_same_project_and_updates_it_without_a_conflict(tmp_path: Path, skeleton: Path) -> None:
+    folder = tmp_path / "my-service"
+    assert run(str(folder), "--source", str(skeleton), "--commit", "v0.1.0").exit_code == 0
+    copier = (sys.executable, "-m", "copier")
+    sh(*copier, "copy", "--quiet", "--defaults", "--data", "name=my-service", str(skeleton), "theirs", folder=tmp_path)
+    for name in FILES:
+        assert (folder / name).read_text() == (tmp_path / "theirs" / name).read_text(), name
+
+    sh("git", "init", "--quiet", folder=folder)
+    (folder / "app/__init__.py").write_text('workloads = ("app.greetings", "app.invoices")\n')
+    commit(folder)
+    for name, text in {"compose.yaml.jinja": "# later\n", "Dockerfile.jinja": "# later\n"}.items():
+        with (skeleton / "tandem/skeleton" / name).open("a") as file:
+            file.write(text)
+    commit(skeleton, "v0.2.0")
+    sh(*copier, "update", "--quiet", "--defaults", folder=folder)
+
+    assert (folder / "compose.yaml").read_text().endswith("# later\n")
+    assert (folder / "Dockerfile").read_text().endswith("# later\n")
+    assert (folder / "app/__init__.py").read_text() == 'workloads = ("app.greetings", "app.invoices")\n'
+    assert "_commit: v0.2.0" in (folder / ".copier-answers.yml").read_text()
+    assert not [name for name in made(folder) if name.endswith(".rej")]
