@@ -12,6 +12,7 @@ COMMANDS = {
     "pause": "tandem.cli.control_commands:pause",
     "init": "tandem.cli.init:init",
     "purge": "tandem.cli.control_commands:purge",
+    "reload": "tandem.cli.reload:reload",
     "resume": "tandem.cli.control_commands:resume",
     "schedules": "tandem.cli.schedules:schedules",
     "send": "tandem.cli.send:send",

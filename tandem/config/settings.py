@@ -21,6 +21,7 @@ from tandem.config.settings_base import (
     require,
     reset_current,
     size,
+    switch,
     text,
 )
 
@@ -180,6 +181,9 @@ class Settings(SettingsBase):
     )
     app_name: str = text(
         "Tandem", "a name of 1 to 60 characters", "Name of the application in /docs and /openapi.json."
+    )
+    reload: bool = switch(
+        False, "For development: web and workers take over code of the application within a second after it was saved."
     )
     message_time_limit: int = number(
         MESSAGE_TIME_LIMIT,
@@ -375,6 +379,8 @@ class Settings(SettingsBase):
         started = tuple(name for name in PROGRAMS if name in self.programs and name not in left_out)
         if "web" in started:
             started = (*started, "proxy")
+        if self.reload:
+            started = (*started, "reload")
         handling = "web" if self.queue_transport == "sync" else "worker"
         return (*started, "init") if handling in started else started
 

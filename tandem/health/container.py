@@ -16,7 +16,7 @@ WEB = ("127.0.0.1", 8000)
 WEB_TIMEOUT = 3.0
 REPLACED_WITHIN_SECONDS = 10
 # The programs that never end by themselves. `init`, and programs of the application, may have done their work.
-ENDLESS = ("redis", "proxy", "web", "worker", "monitor", "eventlistener")
+ENDLESS = ("redis", "proxy", "web", "worker", "monitor", "eventlistener", "reload")
 
 
 def container_checks(programs: Collection[str]) -> list[Check]:

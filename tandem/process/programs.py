@@ -16,7 +16,7 @@ from pathlib import Path
 FOLDER = Path("/etc/tandem/programs")
 #: Where supervisord reads the configuration of all programs of this container.
 STARTED = Path("/run/tandem/programs")
-OURS = ("redis", "proxy", "web", "worker", "monitor", "eventlistener", "init")
+OURS = ("redis", "proxy", "web", "worker", "monitor", "eventlistener", "init", "reload")
 MAX_BYTES = 65_536
 # As supervisor's own default.
 STOP_SECONDS = 10

@@ -50,6 +50,19 @@ def kill(name: str, pid: int) -> bool:
     return True
 
 
+def send_signal(group: str, signal: str) -> None:
+    """Send a signal such as HUP to the running processes of a group; a group that is not here gets none.
+
+    Raises SupervisorUnavailable.
+    """
+    try:
+        _proxy().supervisor.signalProcessGroup(group, signal)
+    except Fault as error:
+        logger.debug("supervisor did not signal %s: %s", group, error.faultString)
+    except (OSError, HTTPException, ProtocolError) as error:
+        raise SupervisorUnavailable(f"supervisord does not answer on {SOCKET}: {error}") from error
+
+
 def _proxy() -> Any:
     return ServerProxy(f"http://{CREDENTIALS}@supervisor/RPC2", transport=_Transport())
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
+
+# The fixtures remove what they start; testcontainers' own cleaner is one more image, from a registry.
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 import httpx
 from docker.models.containers import Container

@@ -23,7 +23,7 @@ worker_class = "tandem.web.connections.Worker"
 workers = _settings.web_workers
 threads = _settings.web_threads
 # One copy of the code for all workers; they connect to Redis after the fork, at their first command.
-preload_app = True
+preload_app = not _settings.reload
 # Heartbeats of the workers: a file on a disk can block (gunicorn's issue 1194).
 worker_tmp_dir = "/dev/shm"  # noqa: S108
 # Below web's stopwaitsecs in docker/supervisor/programs/web.conf.

@@ -159,7 +159,7 @@ def test_a_message_of_queue_send_is_handled_when_it_is_due(start: Start) -> None
 
 
 BAD_INPUT = [
-    (["send", "nope"], "Error: unknown actor nope: expected one of always_fails, block, chatter, "),
+    (["send", "nope"], "Error: unknown actor nope: expected one of always_fails, block, bounded, "),
     (["send", "count", "[5, 1]"], "Error: count: key: 5 is invalid: expected a string\n"),
     (["send", "count", '["a"'], "Error: count: "),
     (["send", "count", '["a", 1]', "--delay", "8d"], "Error: --delay 8d is invalid: "),

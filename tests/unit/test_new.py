@@ -14,8 +14,17 @@ from tests.paths import ROOT
 
 FILES = {
     *(".dockerignore", ".env.example", ".github/workflows/ci.yaml", ".gitignore", "Dockerfile", "README.md"),
-    *("app/__init__.py", "app/greetings.py", "bin/test", "compose.yaml", "pyproject.toml", "requirements.txt"),
-    *("tests/conftest.py", "tests/integration/test_image.py", "tests/unit/test_greetings.py"),
+    *(
+        "app/__init__.py",
+        "app/greetings.py",
+        "bin/dev",
+        "bin/test",
+        "compose.dev.yaml",
+        "compose.yaml",
+        "pyproject.toml",
+        "requirements.txt",
+    ),
+    *("compose.dev.yaml", "tests/conftest.py", "tests/integration/test_image.py", "tests/unit/test_greetings.py"),
 }
 
 
