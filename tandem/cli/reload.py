@@ -10,18 +10,17 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from tandem import logs, registry
 from tandem.cli.check import require_runnable
-from tandem.config.environment import application
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
 from tandem.process import supervisor
 from tandem.process.supervisor import SupervisorUnavailable
+from tandem.registry import places
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def reload() -> None:
     # Everything that a check needs but the application: a check is then a fork, and takes a tenth of a second.
     from tandem.web import application as _web  # noqa: F401
 
-    folder = application_folder()
+    folder = places.application_folder()
     logger.info("watching %s: save a file, and web and workers take it over", folder)
     known = states(folder)
     while True:
@@ -48,14 +47,6 @@ def reload() -> None:
         known = current
         if changed:
             take_over(changed)
-
-
-def application_folder() -> Path:
-    """Return the folder of the application's package, or of its module."""
-    spec = find_spec(application())
-    if spec is None or spec.origin is None:
-        raise click.ClickException(f"TANDEM_APP={application()} cannot be imported: expected the name of a package")
-    return Path(spec.origin).parent
 
 
 def states(folder: Path) -> dict[Path, tuple[int, int]]:

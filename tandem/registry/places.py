@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 
 import dramatiq
+
+from tandem.config.environment import application
+from tandem.registry.errors import LoadError
 
 _PLATFORM = Path(__file__).parents[1]
 
@@ -33,6 +37,14 @@ def of_text(text: str) -> str:
         if path.suffix == ".py" and _is_application_code(path) and (line := _line_with(text, path)):
             return f"{_shown(path)}:{line}"
     return ""
+
+
+def application_folder() -> Path:
+    """Return the folder of the application's package. Raises LoadError if there is none."""
+    spec = find_spec(application())
+    if spec is None or spec.origin is None:
+        raise LoadError([f"TANDEM_APP={application()} is invalid: expected the name of a package that can be imported"])
+    return Path(spec.origin).parent
 
 
 def _line_with(text: str, path: Path) -> int | None:
