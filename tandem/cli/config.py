@@ -43,7 +43,6 @@ def _print_for_supervisor(effective: settings.Settings, *, check_beside: bool) -
     Invalid workloads are refused: before this returns, or by a process that continues after it.
     """
     installed, lines = programs.read()
-    lines += programs.too_slow(installed, *effective.stop_seconds)
     if lines := [*folders.problems(effective.started_programs), *lines]:
         raise SettingsError(lines)
     programs.write(installed)
@@ -76,7 +75,11 @@ def _check(effective: settings.Settings) -> None:
     from tandem.schedules import definitions
 
     loaded = require_runnable(effective)
-    programs.write(registry.programs(loaded, effective))
+    own = registry.programs(loaded, effective)
+    # Here and not at the build, where nobody has set how long a stop waits.
+    if lines := list(programs.too_slow([*programs.read()[0], *own], *effective.stop_seconds)):
+        raise SettingsError(lines)
+    programs.write(own)
     definitions.write(registry.schedule_definitions(loaded), runtime.get_broker().actors)
 
 

@@ -29,8 +29,8 @@ class QueueState:
 
     ready: not claimed, parked ones included. parked: how many of each actor wait for its limit. in_flight: claimed by a
     worker, running or about to. delayed: not due yet, retries included. failed: dead letters. oldest_seconds: since the
-    next ready one was sent or due. overdue_seconds: how long the first delayed one has been due. Both are 0 if there is
-    none.
+    next ready one, or one that is parked, was sent or due. overdue_seconds: how long the first delayed one has been
+    due. Both are 0 if there is none.
     """
 
     name: str
@@ -107,7 +107,7 @@ def queues(client: redis.Redis, declared: Iterable[str] = (), *, decode: Decode 
     each = len(answers) // len(names) if names else 0
     rows = {name: answers[each * n : each * (n + 1)] for n, name in enumerate(names)}
     parked = {name: _parked(client, name) for name, row in rows.items() if row[PARKED]}
-    sent = _sent(client, {name: row[1][0] for name, row in rows.items() if row[1]}, decode)
+    sent = _sent(client, {name: id_ for name, row in rows.items() if (id_ := _next_id(row))}, decode)
     now = clock(client)
     return [_queue(name, row, parked.get(name, {}), sent.get(name, now), now) for name, row in rows.items()]
 
@@ -148,6 +148,7 @@ def _add_commands(pipeline: Any, queue: str, workers: list[str]) -> None:
     pipeline.zcard(keys.dead(queue))
     pipeline.sismember(keys.PAUSED, queue)
     pipeline.zcard(keys.parked(queue))
+    pipeline.zrange(keys.parked(queue), 0, 0)
     for worker in workers:
         pipeline.zcard(keys.claimed(worker, queue))
 
@@ -166,6 +167,16 @@ def _sent(client: redis.Redis, heads: dict[str, Any], decode: Decode) -> dict[st
     return sent
 
 
+def _next_id(row: list[Any]) -> Any:
+    """Return the id of the first ready message or, if all are parked, of a parked one."""
+    if row[1]:
+        return row[1][0]
+    if not row[PARKED]:
+        return None
+    member = row[PARKED + 1][0]
+    return member.split(b"\t" if isinstance(member, bytes) else "\t", 2)[2]
+
+
 def _parked(client: redis.Redis, queue: str) -> dict[str, int]:
     """Return how many messages of each actor are parked, in its first MAX_LANES lanes."""
     lanes = [text(lane) for lane in cast("list[bytes | str]", client.zrange(keys.lanes(queue), 0, MAX_LANES - 1))]
@@ -179,7 +190,7 @@ def _parked(client: redis.Redis, queue: str) -> dict[str, int]:
 
 
 def _queue(name: str, row: list[Any], parked: dict[str, int], sent: float, now: float) -> QueueState:
-    ready, _, delayed, first_delayed, failed, paused, parked_count, *claimed = row
+    ready, _, delayed, first_delayed, failed, paused, parked_count, _, *claimed = row
     due = first_delayed[0][1] / 1000 if first_delayed else now
     return QueueState(
         name=name,

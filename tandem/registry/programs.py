@@ -25,7 +25,6 @@ def problems(workloads: Iterable[Workload], config: Settings) -> Iterator[str]:
     yield from conflicts.duplicates("have the program", claims)
     for owner, program in found:
         yield from (f"the program {program.name} of {owner}: {line}" for line in programs.problems(program))
-    yield from programs.too_slow([*installed, *(program for _, program in found)], *config.stop_seconds)
 
 
 def _all(workloads: Iterable[Workload], config: Settings) -> Iterator[tuple[str, Program]]:

@@ -17,6 +17,8 @@ class AgeLimit(BaseAgeLimit):
     def before_process_message(self, broker: BaseBroker, message: Any) -> None:
         """Raises SkipMessage, after `message.fail()`, for a message that is too old."""
         actor = broker.get_actor(message.actor_name)
+        if message.options.get("resent"):
+            return  # an operator has retried a dead letter, which is always old
         max_age = message.options.get("max_age") or actor.options.get("max_age", self.max_age)
         if not max_age or not isinstance(broker, Broker):
             return

@@ -32,11 +32,13 @@ class Attempt(MessageProxy):
 
     retry_in: ms after which the message is retried; None if it is not. exhausted: set if no retry is left, for the
     actor that `on_retry_exhausted` names. trouble: what kept Retries from deciding. rejection: why a middleware skipped
-    the message. dramatiq's own `failed` says that the message becomes a dead letter.
+    the message. delivery_count: how often it was delivered since it was stored. dramatiq's own `failed` says that the
+    message becomes a dead letter.
     """
 
-    def __init__(self, message: Message[Any]) -> None:
+    def __init__(self, message: Message[Any], delivery_count: int = 1) -> None:
         super().__init__(message)
+        self.delivery_count = delivery_count
         self.retry_in: int | None = None
         self.exhausted: dict[str, int | None] | None = None
         self.trouble: Exception | None = None
@@ -104,6 +106,7 @@ def snoozed(
     delay: ms after which it continues, if not at once.
     """
     message.options["eta"] = store.clock.now() + (delay or 0)
+    message.options["snoozed"] = True
     if delay:
         logger.info("continues in a new delivery in %d ms", delay)
         where = str(delay)

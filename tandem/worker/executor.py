@@ -53,7 +53,7 @@ class Executor:
         if message is None:
             self._broker.in_flight.count_not_run()
             return attempt.undecodable(delivery)
-        current = Attempt(message)
+        current = Attempt(message, delivery.delivery_count)
         try:
             return self._run(delivery, current)
         except Exception as error:

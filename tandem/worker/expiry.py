@@ -14,8 +14,9 @@ from tandem.broker.broker import Broker
 class Expiry(Middleware):
     """Skips messages that have not started within `expires` ms after they were sent; an option of actors and messages.
 
-    A skipped message counts as completed; with dramatiq's `max_age` it would become a dead letter. A retry never
-    expires.
+    A skipped message counts as completed; with dramatiq's `max_age` it would become a dead letter. One that has started
+    never expires: not in a retry, not when it was snoozed, not after the death of its worker, and not as a dead letter
+    that is retried.
     """
 
     @property
@@ -25,8 +26,13 @@ class Expiry(Middleware):
     def before_process_message(self, broker: BaseBroker, message: Any) -> None:
         """Raises SkipMessage for a message that has expired."""
         expires = message.options.get("expires") or broker.get_actor(message.actor_name).options.get("expires")
-        if not expires or message.options.get("retries"):
+        if not expires or _has_started(message):
             return
         age = cast(Broker, broker).store.clock.now() - message.message_timestamp
         if age >= expires:
             raise SkipMessage(f"it expired {age - expires:,.0f} ms ago")
+
+
+def _has_started(message: Any) -> bool:
+    options = message.options
+    return getattr(message, "delivery_count", 1) > 1 or any(options.get(name) for name in ("attempts", "snoozed"))

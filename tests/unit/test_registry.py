@@ -127,7 +127,23 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
             + GOOD.replace("actor\n", "actor(rate='1/s')\n"),
             "a limit, which needs messages in JSON, but the encoder is PickleEncoder",
         ),
-        (GOOD.replace("actor\n", "actor(expires=-5)\n"), "the actor work has expires=-5: expected milliseconds from 0"),
+        (
+            GOOD.replace("actor\n", "actor(priority='high')\n"),
+            "priority='high': expected a whole number",
+        ),
+        (GOOD.replace("actor\n", "actor(time_limit='5s')\n"), "time_limit='5s': expected milliseconds above 0"),
+        (GOOD.replace("actor\n", "actor(time_limit=0)\n"), "time_limit=0: expected milliseconds above 0"),
+        (
+            GOOD.replace("actor\n", "actor(on_retry_exhausted=['x'])\n"),
+            "on_retry_exhausted=['x']: expected the name",
+        ),
+        (GOOD.replace("actor\n", "actor(retry_delay=float('inf'))\n"), "retry_delay=inf: expected milliseconds from 0"),
+        (GOOD.replace("actor\n", "actor(expires=0)\n"), "expires=0: expected milliseconds from 1"),
+        (
+            GOOD.replace("actor\n", "actor(max_concurrency=1, concurrency_key=lambda one, two: one)\n"),
+            "concurrency_key, which does not take the arguments of the actor: ()",
+        ),
+        (GOOD.replace("actor\n", "actor(expires=-5)\n"), "the actor work has expires=-5: expected milliseconds from 1"),
         (GOOD.replace("actor\n", "actor(retry_when=5)\n"), "the actor work has retry_when=5: expected a function"),
         (
             GOOD.replace("actor\n", "actor(throws='ValueError')\n"),
@@ -156,7 +172,7 @@ def test_workloads_that_can_run_are_loaded_without_a_word(tmp_path: Path, module
         ),
         (
             GOOD.replace("actor\n", "actor(max_retries='3')\n"),
-            "mine.py:3: the actor work has max_retries='3': expected a number from 0, or None for no limit",
+            "mine.py:3: the actor work has max_retries='3': expected a whole number from 0, or None for no limit",
         ),
         ("x = 1\n", "no workload has an actor: declare one with @dramatiq.actor"),
         (

@@ -68,10 +68,27 @@ local function next_ids(delayed, ready, count)
   return ids
 end
 
+-- Takes the ids at the head of the ready list that were claimed before, at most `count`.
+local function requeued(keys, count)
+  local ids, number = redis.call('LRANGE', keys.ready, 0, count - 1), 0
+  while number < #ids and redis.call('HEXISTS', keys.deliveries, ids[number + 1]) == 1 do
+    number = number + 1
+  end
+  return number > 0 and redis.call('LPOP', keys.ready, number) or {}
+end
+
 -- Returns at most `free` ids that the limits of actors allow, their lanes, and whether there is nothing more to claim.
 local function next_allowed(name, limits, keys, free)
-  local ids, lane_by_id = take_parked(name, limits, keys.claimed, now, free)
-  local parked, is_empty = 0, false
+  local lane_by_id, is_empty = {}, false
+  -- What was claimed before goes ahead of what is parked, so that a lane keeps its order.
+  local ids, parked = take_or_park(name, limits, keys, requeued(keys, free), now, microseconds, lane_by_id)
+  if #ids < free then
+    local more, lanes_of_more = take_parked(name, limits, keys, now, free - #ids)
+    for _, id in ipairs(more) do
+      ids[#ids + 1] = id
+      lane_by_id[id] = lanes_of_more[id]
+    end
+  end
   while #ids < free and parked < MOST_PARKED and not is_empty do
     local found = next_ids(keys.delayed, keys.ready, free - #ids)
     is_empty = #found < free - #ids

@@ -73,17 +73,36 @@ local function take(queue, lane, limit, id, claimed, now)
   end
 end
 
+-- Return the members whose lane is still that of their payload. Others, whose arguments were replaced (see
+-- enqueue_unique.lua), go back to the head of the ready list, which sorts them anew.
+local function unchanged(members, lane, limits, keys)
+  local ids, kept = {}, {}
+  for i, member in ipairs(members) do
+    ids[i] = string.match(string.sub(member, #lane + 2), '^[^\t]*\t(.*)$')
+  end
+  local payloads = #ids > 0 and redis.call('HMGET', keys.payloads, unpack(ids)) or {}
+  for i, id in ipairs(ids) do
+    if payloads[i] and limit_of(lane, limits) ~= UNLIMITED and lane_of(payloads[i], limits) ~= lane then
+      redis.call('LPUSH', keys.ready, id)
+    else
+      kept[#kept + 1] = id
+    end
+  end
+  return kept
+end
+
 -- Take at most `free` parked messages out of the lanes that may go on, the lane that waits longest first.
-local function take_parked(queue, limits, claimed, now, free)
+local function take_parked(queue, limits, keys, now, free)
   local lanes, parked, ids, lane_by_id = 'dramatiq:' .. queue .. '.lanes', 'dramatiq:' .. queue .. '.parked', {}, {}
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', lanes, '-inf', now, 'LIMIT', 0, free)) do
     local limit, first, last = limit_of(lane, limits), range(lane)
     local room = math.min(room_in(queue, lane, limit, now), free - #ids)
     local members = room > 0 and redis.call('ZRANGEBYLEX', parked, first, last, 'LIMIT', 0, room) or {}
-    for _, member in ipairs(members) do
-      local id = string.match(string.sub(member, #lane + 2), '^[^\t]*\t(.*)$')
-      redis.call('ZREM', parked, member)
-      take(queue, lane, limit, id, claimed, now)
+    if #members > 0 then
+      redis.call('ZREM', parked, unpack(members))
+    end
+    for _, id in ipairs(unchanged(members, lane, limits, keys)) do
+      take(queue, lane, limit, id, keys.claimed, now)
       ids[#ids + 1] = id
       lane_by_id[id] = lane
     end

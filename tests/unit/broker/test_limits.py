@@ -16,6 +16,7 @@ from tandem.broker import keys, limits
 from tandem.broker.broker import Broker
 from tandem.broker.limits import LimitOptions
 from tandem.broker.store import Delivery, MessageStore
+from tandem.broker.unique import UniqueOptions
 from tandem.testing.stopped_clock import Clock
 from tests.unit.harness import FIRST, SECOND, broker_on, ids, new_redis, outcome, places, waiting
 
@@ -194,6 +195,42 @@ def test_a_key_that_cannot_be_made_stores_nothing(broker: Broker, function: Any,
 
     assert str(raised.value) == error
     assert waiting(cast(FakeRedis, broker.client)) == []
+
+
+def test_a_message_that_is_given_back_goes_ahead_of_those_that_are_parked(broker: Broker) -> None:
+    work = per_customer(broker)
+    for number in range(3):
+        work.send("a", number)
+    (first,), _ = claim(broker, 1)
+    claim(broker)  # parks the others
+    broker.store.requeue("default", [first.id])
+
+    assert arguments(claim(broker)[0]) == [("a", 0)]
+
+
+def test_a_parked_message_whose_arguments_were_replaced_waits_for_its_new_key(redis_: FakeRedis) -> None:
+    broker = broker_on(redis_, FIRST, LimitOptions(), UniqueOptions())
+    work = dramatiq.actor(
+        broker=broker,
+        actor_name="work",
+        max_concurrency=1,
+        concurrency_key=lambda _document, customer: customer,
+        unique=lambda document, _customer: document,
+        until="start",
+        on_duplicate="replace",
+    )(lambda *_: None)
+    work.send("d0", "a")
+    work.send("d9", "b")
+    running, _ = claim(broker)
+    work.send("d1", "a")
+    assert claim(broker)[0] == []
+    work.send("d1", "b")
+
+    of_a = [delivery for delivery in running if "a" in arguments([delivery])[0]]
+    end(broker, *of_a)
+    assert claim(broker)[0] == []  # d9 of b still runs
+    end(broker, *(delivery for delivery in running if delivery not in of_a))
+    assert arguments(claim(broker)[0]) == [("d1", "b")]
 
 
 def test_what_waits_for_a_limit_that_is_gone_goes_back_into_the_queue(broker: Broker) -> None:

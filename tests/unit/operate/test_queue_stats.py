@@ -97,6 +97,18 @@ def test_the_age_is_that_of_the_next_message(client: redis.Redis) -> None:
     assert state(client).oldest_seconds == pytest.approx(90, abs=1)
 
 
+def test_messages_that_all_wait_for_a_limit_have_an_age_and_an_actor(client: redis.Redis) -> None:
+    written.ready(client, "mail", "a", age=90)
+    client.lpop(keys.ready("mail"))
+    client.zadd(keys.parked("mail"), {"deliver:\t1123\ta": 0})
+    client.zadd(keys.lanes("mail"), {"deliver:": 1})
+
+    found = state(client)
+
+    assert (found.ready, found.parked) == (1, {"deliver": 1})
+    assert found.oldest_seconds == pytest.approx(90, abs=1)
+
+
 @pytest.mark.parametrize("payload", [None, "garbage", "[]", "{}", '{"message_timestamp": "soon"}', b"\xff"])
 def test_a_message_that_cannot_be_read_has_no_age(payload: str | bytes | None) -> None:
     client = FakeRedis()

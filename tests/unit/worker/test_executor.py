@@ -159,7 +159,8 @@ def test_the_rest_of_a_message_goes_before_all_others_when_its_worker_leaves(
     ended = run(broker, act)
     assert (ended.result, ended.detail) == ("snoozed", place)
     options = json.loads(ended.payload)["options"]
-    assert options == {"eta": clock.milliseconds, "progress": 1}  # no attempt, and its waiting time starts again
+    # No attempt, and its waiting time starts again.
+    assert options == {"eta": clock.milliseconds, "progress": 1, "snoozed": True}
     assert broker.in_flight.failures_in_a_row == 0
 
 
@@ -170,7 +171,7 @@ def test_work_that_cannot_begin_yet_is_put_off_without_an_attempt(redis_: FakeRe
     broker = broker_on(redis_)
     ended = run(broker, act)
     assert (ended.result, ended.detail) == ("snoozed", "5000")
-    assert json.loads(ended.payload)["options"] == {"eta": clock.milliseconds + 5000}
+    assert json.loads(ended.payload)["options"] == {"eta": clock.milliseconds + 5000, "snoozed": True}
     assert broker.in_flight.failures_in_a_row == 0
 
 
