@@ -4,7 +4,7 @@
 
 | for | names |
 | --- | --- |
-| defining a workload | Workload, Placed, Program, Check, Warn, Fail |
+| defining a workload | Workload, Placed, Program, Check, Warn, Away, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
 | sending messages | get_broker, send_many, group; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tandem.config.destinations import Destinations
     from tandem.config.settings import Settings
     from tandem.config.settings_base import SettingsBase
-    from tandem.health.checks import Check, Fail, Warn
+    from tandem.health.checks import Away, Check, Fail, Warn
     from tandem.process.programs import Program
     from tandem.runtime import get_broker
     from tandem.schedules.schedule import Schedule
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENQUEUE",
+    "Away",
     "Check",
     "Clock",
     "Destinations",
@@ -94,7 +95,7 @@ _NAMES_OF_MODULES = {
     "tandem.config.settings_base": ("SettingsBase",),
     "tandem.config.destinations": ("Destinations",),
     "tandem.config.settings": ("Settings",),
-    "tandem.health.checks": ("Check", "Fail", "Warn"),
+    "tandem.health.checks": ("Away", "Check", "Fail", "Warn"),
     "tandem.process.programs": ("Program",),
     "tandem.runtime": ("get_broker",),
     "tandem.schedules.schedule": ("Schedule",),

@@ -33,7 +33,7 @@ def health(as_json: bool) -> None:
         width = max(len(result.name) for result in results)
         for result in results:
             click.echo(escaped(f"{result.status:<4}  {result.name:<{width}}  {result.detail}"))
-    sys.exit(checks.worst(results) == checks.Status.FAIL)
+    sys.exit(checks.worst(results) in (checks.Status.FAIL, checks.Status.AWAY))
 
 
 def _checks_of_workloads(config: settings.Settings) -> list[Check]:

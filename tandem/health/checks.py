@@ -18,10 +18,15 @@ TIMEOUT = 2.0
 
 
 class Status(StrEnum):
-    """A check's status. `WARN`: some work has to wait, while everything is still accepted and stored."""
+    """A check's status.
+
+    `WARN`: some work has to wait, while everything is still accepted and stored. `AWAY`: nothing can be served now, and
+    a restart of the container would not help. `FAIL`: nothing can be served.
+    """
 
     OK = "ok"
     WARN = "warn"
+    AWAY = "away"
     FAIL = "fail"
 
 
@@ -38,20 +43,24 @@ class Fail(Exception):
     """The service is unavailable."""
 
 
+class Away(Exception):
+    """The service cannot be given now, and a restart would not help: 503 at /readyz, while the container is healthy."""
+
+
 class Warn(Exception):
     """The service is available, but some work has to wait."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A named check. `run` quickly returns a sentence, or raises Warn or Fail with the reason.
+    """A named check. `run` quickly returns a sentence, or raises Warn, Away or Fail with the reason.
 
     late: what a timeout counts as; without it, as a failure.
     """
 
     name: str
     run: Callable[[], str]
-    late: Warn | Fail | None = field(default=None, compare=False)
+    late: Warn | Away | Fail | None = field(default=None, compare=False)
 
 
 def failing(reason: str) -> Callable[[], str]:
@@ -111,17 +120,17 @@ def _start(check: Check) -> _Run:
 def worst(results: Iterable[Result]) -> Status:
     """Return the worst status of all results."""
     seen = {result.status for result in results}
-    return next((status for status in (Status.FAIL, Status.WARN) if status in seen), Status.OK)
+    return next((status for status in (Status.FAIL, Status.AWAY, Status.WARN) if status in seen), Status.OK)
 
 
-def _status(reason: Warn | Fail) -> Status:
-    return Status.WARN if isinstance(reason, Warn) else Status.FAIL
+def _status(reason: Warn | Away | Fail) -> Status:
+    return {Warn: Status.WARN, Away: Status.AWAY}.get(type(reason), Status.FAIL)
 
 
 def _run(check: Check) -> Result:
     try:
         return Result(check.name, Status.OK, check.run())
-    except (Warn, Fail) as reason:
+    except (Warn, Away, Fail) as reason:
         return Result(check.name, _status(reason), str(reason))
     except Exception as error:
         if _is_of_redis(error):

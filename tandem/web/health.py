@@ -27,14 +27,14 @@ class Alive(BaseModel):
 class CheckResult(BaseModel):
     """The result of one check. If there is an API_TOKEN, `detail` is only for clients with it."""
 
-    status: Literal["ok", "warn", "fail"]
+    status: Literal["ok", "warn", "away", "fail"]
     detail: str | None = None
 
 
 class Readiness(BaseModel):
     """The response of /readyz: the worst status, and each check by its name."""
 
-    status: Literal["ok", "warn", "fail"]
+    status: Literal["ok", "warn", "away", "fail"]
     checks: dict[str, CheckResult]
 
 
@@ -62,4 +62,4 @@ def register(app: Flask, settings: Settings, workloads: Iterable[Workload], auth
         # Details contain addresses and versions, which are not public.
         full = authentication.is_authenticated()
         shown = {r.name: {"status": r.status, **({"detail": r.detail} if full else {})} for r in results}
-        return jsonify(status=status, checks=shown), 503 if status == checks.Status.FAIL else 200
+        return jsonify(status=status, checks=shown), 503 if status in (checks.Status.FAIL, checks.Status.AWAY) else 200
