@@ -328,6 +328,6 @@ class Limited(RuleBasedStateMachine):
 
 
 Limited.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLimited = pytest.mark.slow(Limited.TestCase)
