@@ -14,12 +14,11 @@ from typing import Any
 
 from dramatiq import Actor, Message, Middleware
 
-from tandem.broker import rate
+from tandem.broker import message_keys, rate
 from tandem.broker.rate import Rate
 
 #: The option of a message that holds its key.
 KEY = "limit_key"
-MAX_KEY = 1_000
 KEY_FUNCTIONS = ("concurrency_key", "rate_key")
 # What lanes.lua expects; any other key is replaced by its digest.
 _PLAIN = re.compile(r"[A-Za-z0-9._@-]{0,64}")
@@ -45,7 +44,7 @@ class LimitOptions(Middleware):
     """Defines the options of limits; the worker acts on them.
 
     max_concurrency: how many messages run at the same time. rate: how many start in a time, such as 10/s.
-    concurrency_key, rate_key: a function of the arguments that returns the key, at most MAX_KEY characters; each key
+    concurrency_key, rate_key: a function of the arguments that returns the key, at most 1,000 characters; each key
     then has the limit of its own. An actor with both limits has one function for both.
     """
 
@@ -76,15 +75,8 @@ def key_of(message: Message[Any], options: Mapping[str, Any]) -> str | None:
 
     Raises ValueError if it cannot be made.
     """
-    function = options.get("concurrency_key") or options.get("rate_key")
-    if function is None:
+    option = next((name for name in KEY_FUNCTIONS if options.get(name)), None)
+    if option is None:
         return None
-    try:
-        key = str(function(*message.args, **message.kwargs))
-    except Exception as error:
-        raise ValueError(
-            f"the function of the key of {message.actor_name} failed: {type(error).__name__}: {error}"
-        ) from error
-    if len(key) > MAX_KEY:
-        raise ValueError(f"the key of {message.actor_name} has {len(key):,} characters: expected at most {MAX_KEY:,}")
+    key = message_keys.make(message, option, options[option])
     return key if _PLAIN.fullmatch(key) else hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()

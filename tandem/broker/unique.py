@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from dramatiq import Message, Middleware
 
-MAX_KEY = 1_000
+from tandem.broker import message_keys
+
 UNTIL = ("start", "end")
 ON_DUPLICATE = ("drop", "replace", "error")
 
@@ -32,7 +33,7 @@ class UniqueOptions(Middleware):
     """Defines the options of unique messages; the broker acts on them.
 
     unique: True for the actor's name with all arguments, or a function of the arguments that returns the key, at most
-    MAX_KEY characters. until: `end` (a running one counts, and one that waits for a retry) or `start`. on_duplicate:
+    1,000 characters. until: `end` (a running one counts, and one that waits for a retry) or `start`. on_duplicate:
     `drop`, `replace` (the one that waits gets the new arguments; only with until="start") or `error`.
     """
 
@@ -49,20 +50,11 @@ def unique_of(message: Message[Any], options: Mapping[str, Any]) -> Unique | Non
     chosen = options.get("unique")
     if not chosen:
         return None
-    try:
-        key = _key(message, chosen)
-    except Exception as error:
-        raise ValueError(
-            f"the option unique of {message.actor_name} failed: {type(error).__name__}: {error}"
-        ) from error
-    if len(key) > MAX_KEY:
-        raise ValueError(f"the key of {message.actor_name} has {len(key):,} characters: expected at most {MAX_KEY:,}")
+    key = message_keys.make(message, "unique", chosen if callable(chosen) else _of_arguments)
     digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
     return Unique(f"{message.actor_name}~{digest}", options.get("until", "end"), options.get("on_duplicate", "drop"))
 
 
-def _key(message: Message[Any], chosen: Any) -> str:
-    if callable(chosen):
-        return str(chosen(*message.args, **message.kwargs))
-    text = json.dumps([message.args, message.kwargs], sort_keys=True, default=str)
+def _of_arguments(*arguments: Any, **more: Any) -> str:
+    text = json.dumps([arguments, more], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tandem import runtime
 from tandem.config import settings
-from tandem.testing.stopped_clock import Clock
+from tandem.testing import clock  # noqa: F401  # a fixture
 from tests.unit.harness import new_redis
 
 # The duration of an example depends on the machine only.
@@ -63,14 +63,6 @@ def redis_client(redis_server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> I
 def redis_() -> FakeRedis:
     """An empty Redis for this test only."""
     return new_redis()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replace the clock of all code in this test."""
-    clock = Clock()
-    clock.rule(monkeypatch)
-    return clock
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_an_unusual_key_is_a_key_like_any_other(broker: Broker) -> None:
 @pytest.mark.parametrize(
     ("function", "error"),
     [
-        (lambda *_: 1 / 0, "the function of the key of work failed: ZeroDivisionError: division by zero"),
+        (lambda *_: 1 / 0, "the option concurrency_key of work failed: ZeroDivisionError: division by zero"),
         (lambda *_: "x" * 1001, "the key of work has 1,001 characters: expected at most 1,000"),
     ],
 )

@@ -11,7 +11,8 @@ from fakeredis import FakeRedis
 from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.idempotency import JobRecord
-from tandem.broker.unique import MAX_KEY, DuplicateMessage, UniqueOptions
+from tandem.broker.message_keys import MAX_KEY
+from tandem.broker.unique import DuplicateMessage, UniqueOptions
 from tandem.testing.stopped_clock import Clock
 from tandem.worker.executor import Executor
 from tests.unit.harness import FIRST, SECOND, broker_on, waiting
