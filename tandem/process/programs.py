@@ -81,9 +81,9 @@ def problems(program: Program) -> Iterator[str]:
         yield f"the name {program.name} is one of Tandem's programs: choose another one"
     if not program.command.strip():
         yield "it has no command: add command=…"
-    if not 0 <= program.stop_seconds <= 86_400:
+    if type(program.stop_seconds) is not int or not 0 <= program.stop_seconds <= 86_400:
         yield f"{program.stop_seconds} s to stop are invalid: expected 0 to 86,400"
-    numprocs = program.options.get("numprocs", "1")
+    numprocs = str(program.options.get("numprocs", "1"))
     if not numprocs.isdecimal() or not 1 <= int(numprocs) <= MAX_PROCESSES:
         yield f"numprocs={numprocs} is invalid: expected 1 to {MAX_PROCESSES}"
     yield from _wrong_options(program.options)

@@ -52,9 +52,15 @@ def steps(folder: Path = FOLDER) -> list[Path]:
 def run(path: Path, seconds: float, out: BinaryIO, *, json: bool = False) -> None:
     """Run a step and copy its output, each line with the step's name. Raises StepFailed, also after `seconds`."""
     # A session of its own, so that what it has started ends with it.
-    process = subprocess.Popen(  # noqa: S603  # the image's own file
-        [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    try:
+        process = subprocess.Popen(  # noqa: S603  # the image's own file
+            [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except OSError as error:
+        raise StepFailed(
+            f"the start step {path.name} cannot be started: {error.strerror}; a script needs a first line such as "
+            "#!/bin/sh with a program that is in the image"
+        ) from error
     timed_out = threading.Event()
 
     def end() -> None:

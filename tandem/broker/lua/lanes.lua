@@ -95,6 +95,9 @@ end
 local function take_parked(queue, limits, keys, now, free)
   local lanes, parked, ids, lane_by_id = 'dramatiq:' .. queue .. '.lanes', 'dramatiq:' .. queue .. '.parked', {}, {}
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', lanes, '-inf', now, 'LIMIT', 0, free)) do
+    if #ids == free then
+      break -- the others keep their turn
+    end
     local limit, first, last = limit_of(lane, limits), range(lane)
     local room = math.min(room_in(queue, lane, limit, now), free - #ids)
     local members = room > 0 and redis.call('ZRANGEBYLEX', parked, first, last, 'LIMIT', 0, room) or {}
@@ -126,9 +129,13 @@ local function take_or_park(queue, limits, keys, ids, now, microseconds, lane_by
       taken[#taken + 1] = id
     else
       local limit, was_delivered = limit_of(lane, limits), redis.call('HEXISTS', keys.deliveries, id) == 1
-      local room, wait = room_in(queue, lane, limit, now)
-      -- A new message goes behind those that are parked, one that was claimed before goes ahead of them.
-      if room > 0 and (was_delivered or not redis.call('ZSCORE', lanes, lane)) then
+      -- A new message goes behind those that are parked, one that was claimed before goes ahead of them. Asked first,
+      -- because looking for room in a full lane costs as much as it has slots.
+      local room, wait = 0, 0
+      if was_delivered or not redis.call('ZSCORE', lanes, lane) then
+        room, wait = room_in(queue, lane, limit, now)
+      end
+      if room > 0 then
         take(queue, lane, limit, id, keys.claimed, now)
         lane_by_id[id] = lane
         taken[#taken + 1] = id

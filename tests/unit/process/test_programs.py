@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -75,6 +76,14 @@ def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, error
 )
 def test_a_name_that_cannot_be_used_is_refused(name: str, error: str) -> None:
     assert list(programs.problems(Program(name, "true"))) == [error]
+
+
+def test_values_of_other_types_are_refused_and_not_raised() -> None:
+    wrong: Any = Program("relay", "true", cast(int, "5"), cast("dict[str, str]", {"numprocs": 0}))
+    assert list(programs.problems(wrong)) == [
+        "5 s to stop are invalid: expected 0 to 86,400",
+        "numprocs=0 is invalid: expected 1 to 64",
+    ]
 
 
 def test_programs_that_would_be_killed_at_a_stop_are_refused() -> None:

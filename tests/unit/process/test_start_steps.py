@@ -64,6 +64,14 @@ def test_a_step_that_fails_is_told_by_its_last_line(tmp_path: Path) -> None:
         ran(step(tmp_path, "10-migrate", "exit 1"))
 
 
+def test_a_step_that_cannot_be_started_says_what_it_needs(tmp_path: Path) -> None:
+    path = tmp_path / "10-migrate"
+    path.write_text("alembic upgrade head\n")
+    path.chmod(0o755)
+    with pytest.raises(StepFailed, match=r"10-migrate cannot be started: Exec format error; a script needs"):
+        ran(path)
+
+
 def test_a_step_that_hangs_is_ended_with_all_it_has_started(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(StepFailed, match=r"did not end within 0\.2 s"):
