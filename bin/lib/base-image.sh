@@ -2,12 +2,18 @@
 # Provides the base image of the Dockerfiles: pulls it, or builds it from Debian's packages on a machine that reaches a
 # package mirror but no image registry.
 
+# The name in the Dockerfiles. docker/base-image may pin it by a digest, which renovate keeps up to date.
 base_image=debian:trixie-slim
 
 ensure_base_image() {
   if docker image inspect "$base_image" >/dev/null 2>&1; then return; fi
   say "Getting the base image $base_image"
-  timeout 300 docker pull --quiet "$base_image" 2>/dev/null && return
+  local pinned
+  pinned=$(cat docker/base-image)
+  if timeout 300 docker pull --quiet "$pinned" 2>/dev/null; then
+    [ "$pinned" = "$base_image" ] || docker tag "$pinned" "$base_image"
+    return
+  fi
   note "no image registry answers: building it from Debian's packages"
   build_base_image
 }
