@@ -23,7 +23,7 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock --mount
 WORKDIR /src
 COPY --link pyproject.toml ./
 COPY --link tandem tandem
-COPY --link docker/testing.lock /dist/
+COPY --link docker/testing.lock docker/debug.lock /dist/
 RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --out-dir /dist . && \
     uv pip install --quiet --offline --no-deps --compile-bytecode /dist/*.whl
 
@@ -32,10 +32,13 @@ RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --
 FROM build AS packages
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 COPY --link app /src/app
+# DEV=1: with a debugger, for bin/dev.
+ARG DEV=0
 # Libraries of Debian's release only; a workload that needs more says so in a Dockerfile of its own.
 RUN --mount=type=cache,target=/root/.cache mkdir -p /opt/packages && shopt -s nullglob && for lock in app/*/requirements.lock; do \
       uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement "$lock"; \
-    done && find /opt/packages -type d -name tests -prune -exec rm -rf {} +
+    done && if [ "$DEV" = 1 ]; then uv pip install --quiet --target /opt/packages --no-deps --require-hashes --requirement /dist/debug.lock; fi && \
+    find /opt/packages -type d -name tests -prune -exec rm -rf {} +
 
 
 # --- platform: Debian's python, Redis, nginx and tini, no compiler and no installer; what others build FROM ----------

@@ -7,6 +7,7 @@ is in exactly one of them.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from os import environ
 from typing import Literal
 
 from tandem.config.environment import application
+from tandem.support import colors
 from tandem.support.escapes import escaped, lines
 
 #: Fields that every record of this thread carries while it handles a message: message_id and actor.
@@ -68,7 +70,8 @@ def configure(
     err.setLevel(logging.WARNING)
     for handler in (out, err):
         handler.addFilter(add_context)
-        handler.setFormatter(_json_formatter() if style == "json" else TextFormatter())
+        text = TextFormatter(in_colors=colors.are_wanted(handler.stream))
+        handler.setFormatter(_json_formatter() if style == "json" else text)
     chosen = min(logging.getLevelName(level), logging.INFO) if verbosity else logging.getLevelName(level)
     # Only warnings of libraries: some log a line for each step of each message.
     others = logging.DEBUG if verbosity > 2 else max(chosen, logging.WARNING)
@@ -93,20 +96,32 @@ class TextFormatter(logging.Formatter):
 
     converter = staticmethod(time.gmtime)
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_colors: bool = False) -> None:
         super().__init__(
             "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(program)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
         )
+        self._in_colors = in_colors
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         context: dict[str, str] = getattr(record, "context", {})
-        return escaped(f"{line} [{' '.join(f'{key}={value}' for key, value in context.items())}]" if context else line)
+        line = escaped(f"{line} [{' '.join(f'{key}={value}' for key, value in context.items())}]" if context else line)
+        return _in_colors(line) if self._in_colors else line
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record; further lines, of a traceback, are indented, so that none looks like another record."""
         first, *more = super().format(record).split("\n")
         return "\n".join([first, *(f"  {line}" for line in lines("\n".join(more)) if more)])
+
+
+def _in_colors(line: str) -> str:
+    """Return the line with its level and program in colours."""
+    moment, level, space, program, rest = _PARTS.fullmatch(line).groups()  # type: ignore[union-attr]
+    shown = colors.colored(level, colors.OF_LEVELS.get(level, 0))
+    return f"{moment} {shown}{space}{colors.colored(program, colors.of_name(program))}{rest}"
+
+
+_PARTS = re.compile(r"(\S+) (\S+)( +)(\S+)(.*)", re.DOTALL)
 
 
 def _json_formatter() -> logging.Formatter:

@@ -10,6 +10,7 @@ from tandem.cli.formatting import counted
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
 from tandem.config.values import MIB, show_size
+from tandem.process import debugger
 from tandem.process.resource_usage import resident_memory
 from tandem.registry import conflicts
 from tandem.workload import Workload
@@ -53,12 +54,24 @@ def _refuse_too_little_memory(effective: Settings) -> None:
         )
 
 
+def _refuse_missing_debugger(effective: Settings) -> None:
+    """Raise SettingsError for a DEBUG_PORT in an image that has no debugger."""
+    if effective.debug_port and not debugger.is_installed():
+        raise SettingsError(
+            [
+                f"DEBUG_PORT={effective.debug_port} is invalid: this image has no debugger; expected one built "
+                "with --build-arg DEV=1, as bin/dev --debug does"
+            ]
+        )
+
+
 def require_runnable(effective: Settings) -> tuple[Workload, ...]:
     """Load everything as the processes of a container do; return the workloads. Raises LoadError and SettingsError."""
     loaded = registry.load_and_verify(effective)
     _refuse_duplicate_commands(loaded)
     _refuse_unknown_queues(effective)
     _refuse_too_little_memory(effective)
+    _refuse_missing_debugger(effective)
     if "web" in effective.started_programs:
         from tandem.web.application import create_app  # a container without the program web does not need Flask
 

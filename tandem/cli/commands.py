@@ -6,6 +6,7 @@ COMMANDS = {
     "check": "tandem.cli.check:check",
     "config": "tandem.cli.config:config",
     "consume": "tandem.cli.consume:consume",
+    "dev": "tandem.cli.dev:dev",
     "doctor": "tandem.cli.doctor:doctor",
     "failed": "tandem.cli.failed:failed",
     "health": "tandem.cli.health:health",

@@ -56,6 +56,8 @@ def _print_for_supervisor(effective: settings.Settings, *, check_beside: bool) -
         "START_PROGRAMS": " ".join(effective.started_programs),
         "LOG_LEVEL": effective.log_level,
         "LOG_FORMAT": effective.log_format,
+        "LOG_COLORS": int(effective.log_colors),
+        "DEBUG_PORT": effective.debug_port,
         "REDIS_MAXMEMORY": effective.redis_maxmemory,
         # The disk of an external Redis cannot be checked.
         "DISK_FREE_LIMIT": 0 if effective.redis_url else effective.disk_free_limit,

@@ -61,6 +61,10 @@ def consume(
             "set QUEUE_TRANSPORT=redis"
         )
     logs.configure(config.log_level, config.log_format, verbosity=verbosity)
+    if config.debug_port:
+        from tandem.process import debugger
+
+        debugger.listen(config.debug_port + 1 + logs.worker_number())
     loaded = registry.load_and_verify(config)
     broker = runtime.configure(config)
     queues = queues or config.queues_of_worker(logs.worker_number())

@@ -32,6 +32,16 @@ def redis_url() -> str:
     return secret("REDIS_URL") or EMBEDDED_REDIS_URL
 
 
+def is_set(name: str) -> bool:
+    """Return whether the user has set NAME, directly or by a file."""
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))
+
+
+def is_debugged() -> bool:
+    """Return whether editors may stop the processes of this container: DEBUG_PORT is set."""
+    return environ.get("DEBUG_PORT", "0") != "0"
+
+
 def application() -> str:
     """Return the name of the application's package, which defines `workloads`: TANDEM_APP, or app."""
     return environ.get("TANDEM_APP") or "app"

@@ -185,6 +185,13 @@ class Settings(SettingsBase):
     reload: bool = switch(
         False, "For development: web and workers take over code of the application within a second after it was saved."
     )
+    debug_port: int = number(
+        0,
+        0,
+        65_000,
+        "For development, with RELOAD=1: an editor attaches to the web at this port and to the workers at the next "
+        "ones. 0: none.",
+    )
     message_time_limit: int = number(
         MESSAGE_TIME_LIMIT,
         1,
@@ -250,6 +257,7 @@ class Settings(SettingsBase):
         "INFO", "DEBUG, INFO, WARNING or ERROR", "DEBUG, INFO, WARNING or ERROR; text or json."
     )
     log_format: Literal["text", "json"] = text("text", "text or json", "")
+    log_colors: bool = switch(False, "For development: `docker logs` shows the name of each process in a colour.")
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -331,6 +339,11 @@ class Settings(SettingsBase):
             raise ValueError(
                 f"PROGRAMS={','.join(self.programs)} is invalid: with a REDIS_URL no embedded Redis is started, "
                 "so no program is left to run"
+            )
+        if self.debug_port and not self.reload:
+            raise ValueError(
+                f"DEBUG_PORT={self.debug_port} is invalid: whoever reaches the port runs code, so it is for "
+                "development only; expected RELOAD=1 beside it, as bin/dev --debug sets it"
             )
         if self.redis_url is None and "redis" not in self.programs:
             raise ValueError(

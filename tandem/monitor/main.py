@@ -29,6 +29,13 @@ logger = logging.getLogger("tandem.monitor.main")
 CHECKS = 15
 
 
+NO_GRACE_PERIOD = (
+    "nobody has said how long a stop waits: Docker kills messages that still run after 10 s, unless it is told "
+    "otherwise (they run again); set STOP_GRACE_PERIOD=660s, and stop_grace_period in compose or docker run "
+    "--stop-timeout to the same"
+)
+
+
 class HangDetector:
     """Counts for each worker how often its heartbeat was the same as before."""
 
@@ -57,7 +64,12 @@ def main() -> None:
     Scheduler(connect_to(environment.redis_url())).start()
     if environment.redis_url() == environment.EMBEDDED_REDIS_URL:
         AofSync().start()
+    if not environment.is_set("STOP_GRACE_PERIOD"):
+        logger.warning(NO_GRACE_PERIOD)
     detector = HangDetector()
+    if environment.is_debugged():
+        logger.warning("hung workers are not killed: DEBUG_PORT is set, and a breakpoint stops all threads of a worker")
+        stopped.wait()
     logger.info("watching the workers")
     while not stopped.wait(BEAT_SECONDS):
         for name, pid in detector.hung(heartbeat_file.read()):

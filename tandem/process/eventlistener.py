@@ -19,7 +19,7 @@ from typing import TextIO
 from tandem import logs
 from tandem.process import exit_code, restarts
 from tandem.process.alert_sender import AlertSender
-from tandem.process.log_forwarder import LogForwarder, as_json, prefixed
+from tandem.process.log_forwarder import LogForwarder, as_json, colored, prefixed
 
 logger = logging.getLogger("tandem.process.eventlistener")
 
@@ -96,7 +96,8 @@ def _fields(line: str) -> dict[str, str]:
 def main() -> None:
     """Run until SIGTERM, or until supervisord has exited."""
     logs.configure_from_environment()
-    forwarder = LogForwarder(as_json if os.environ.get("LOG_FORMAT") == "json" else prefixed)
+    text = colored if os.environ.get("LOG_COLORS") == "1" else prefixed
+    forwarder = LogForwarder(as_json if os.environ.get("LOG_FORMAT") == "json" else text)
     forwarder.start()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tandem.process.tail import Position, Tail
+from tandem.support import colors
 from tandem.support.escapes import escaped_line
 from tandem.support.files import write_atomically
 from tandem.support.times import iso
@@ -41,6 +42,12 @@ def process_of(file_name: str) -> str:
 def prefixed(name: str, line: bytes) -> bytes:
     """Return the line with its prefix: `worker_00  | the line`."""
     return f"{name:<{NAME_WIDTH}}| ".encode() + escaped_line(line) + b"\n"
+
+
+def colored(name: str, line: bytes) -> bytes:
+    """Return the prefixed line, with the prefix in a colour of this process."""
+    prefix, _, text = prefixed(name, line).partition(b"| ")
+    return f"\x1b[{colors.of_name(name)}m".encode() + prefix + b"|\x1b[0m " + text
 
 
 def as_json(name: str, line: bytes) -> bytes:

@@ -67,8 +67,8 @@ class RunningContainer:
     """One container as compose.yaml runs it: read-only, without capabilities, with its settings in `environment`.
 
     tmpfs: folders in memory, with their options, beside those that every container has. volumes: folders of the host
-    that it may read, with their names inside. data: the name of a volume for /data. label: by which leftovers are
-    found.
+    that it may read, with their names inside. ports: further ports to publish. data: the name of a volume for /data.
+    label: by which leftovers are found.
     """
 
     started = False
@@ -81,6 +81,7 @@ class RunningContainer:
         network: Network | None = None,
         tmpfs: dict[str, str] | None = None,
         volumes: dict[str, str] | None = None,
+        ports: tuple[int, ...] = (),
         data: str = "",
         label: str = LABEL,
         **options: Any,
@@ -88,7 +89,7 @@ class RunningContainer:
         container = DockerContainer(image)
         if network is not None:
             container.with_network(network)
-        container.with_exposed_ports(8000).with_envs(**environment)
+        container.with_exposed_ports(8000, *ports).with_envs(**environment)
         container.with_tmpfs_mount("/run")
         for folder, size in (tmpfs or {}).items():
             container.with_tmpfs_mount(folder, size)
@@ -124,6 +125,10 @@ class RunningContainer:
     def url(self) -> str:
         """Where its port 8000 is published."""
         return f"http://{self._container.get_container_host_ip()}:{self._container.get_exposed_port(8000)}"
+
+    def port(self, inside: int) -> int:
+        """Return where one of `ports` is published."""
+        return int(self._container.get_exposed_port(inside))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One HTTP request on a connection of its own."""

@@ -20,7 +20,8 @@ _settings = settings.current()
 bind = f"unix:{SOCKET}"
 # gthread, extended so that event streams occupy no thread.
 worker_class = "tandem.web.connections.Worker"
-workers = _settings.web_workers
+# An editor attaches to one process.
+workers = 1 if _settings.debug_port else _settings.web_workers
 threads = _settings.web_threads
 # One copy of the code for all workers; they connect to Redis after the fork, at their first command.
 preload_app = not _settings.reload
@@ -28,7 +29,8 @@ preload_app = not _settings.reload
 worker_tmp_dir = "/dev/shm"  # noqa: S108
 # Below web's stopwaitsecs in docker/supervisor/programs/web.conf.
 graceful_timeout = 18
-timeout = 60
+# A breakpoint stops all threads, also the one with the heartbeat.
+timeout = 0 if _settings.debug_port else 60
 # The proxy opens a connection for each request: a kept one could be closed just when a request arrives.
 keepalive = 0
 # The application evaluates the X-Forwarded headers, by PROXIES.
@@ -100,6 +102,14 @@ def when_ready(_server: object) -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def post_worker_init(_worker: object) -> None:
+    """Let an editor attach, if DEBUG_PORT is set."""
+    if _settings.debug_port:
+        from tandem.process import debugger
+
+        debugger.listen(_settings.debug_port)
 
 
 def worker_exit(_server: object, _worker: object) -> None:

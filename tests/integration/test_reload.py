@@ -10,9 +10,11 @@ from tests.integration.tandem import Tandem, await_true
 Start = Callable[..., Tandem]
 
 WORKLOAD = """
+from datetime import timedelta
+
 import dramatiq
 from flask import Blueprint
-from tandem import Settings, Workload, connect
+from tandem import Schedule, Settings, Workload, connect
 
 VERSION = "{version}"
 
@@ -31,7 +33,12 @@ def send():
     note.send()
     return {{}}, 202
 
-workload = Workload(name="versions", blueprint=lambda _: routes)
+@dramatiq.actor
+def tick():
+    connect(Settings.current()).set("ticked", VERSION)
+
+schedules = [Schedule(every=timedelta(seconds=1), actor=tick)] if VERSION == "three" else []
+workload = Workload(name="versions", blueprint=lambda _: routes, schedules=schedules)
 """
 
 
@@ -66,4 +73,5 @@ def test_saved_code_runs_in_web_and_workers_and_broken_code_stops_nothing(start:
         assert runs("two")
     save(tmp_path, WORKLOAD.format(version="three"))
     await_true(lambda: runs("three"), seconds=20, what="the mended code runs")
+    await_true(lambda: tandem.redis("GET", "ticked").strip() == "three", seconds=20, what="its schedule is taken over")
     assert tandem.redis("HLEN", "dramatiq:default.msgs").strip() == "0"

@@ -133,3 +133,16 @@ def test_of_libraries_only_what_is_odd_is_logged_unless_one_is_asked_for(capsys:
     logging.getLogger("gunicorn.access").info("request")
 
     assert [line.rsplit(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["heard", "request"]
+
+
+def test_a_terminal_gets_colours_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISOR_PROCESS_NAME", "worker_00")
+    record = logging.LogRecord("app.x", logging.ERROR, __file__, 1, "bad\x1b[0m", None, None)
+    record.program = "worker_00"
+
+    plain = logs.TextFormatter().format(record)
+    shown = logs.TextFormatter(in_colors=True).format(record)
+
+    assert "\x1b" not in plain
+    assert "\x1b[31mERROR\x1b[0m   \x1b[" in shown
+    assert re.sub(r"\x1b\[\d+m", "", shown) == plain

@@ -19,12 +19,19 @@ FILES = {
         "app/greetings.py",
         "bin/dev",
         "bin/test",
-        "compose.dev.yaml",
+        "compose.debug.yaml",
         "compose.yaml",
         "pyproject.toml",
         "requirements.txt",
     ),
-    *("compose.dev.yaml", "tests/conftest.py", "tests/integration/test_image.py", "tests/unit/test_greetings.py"),
+    *(
+        ".devcontainer/devcontainer.json",
+        ".vscode/launch.json",
+        "compose.dev.yaml",
+        "tests/conftest.py",
+        "tests/integration/test_image.py",
+        "tests/unit/test_greetings.py",
+    ),
 }
 
 

@@ -226,6 +226,17 @@ def test_the_grace_period_of_compose_covers_all_groups_that_stop_one_after_the_o
     assert read({"MESSAGE_TIME_LIMIT": "3600", "STOP_GRACE_PERIOD": "3700s"}).stop_grace_period == 3700
 
 
+def test_compose_tells_the_container_what_it_tells_docker() -> None:
+    for path in (ROOT / "compose.yaml", ROOT / "tandem/skeleton/compose.yaml.jinja"):
+        assert path.read_text().count(" ${STOP_GRACE_PERIOD:-660s}") == 2
+
+
+def test_a_debugger_is_for_development_only() -> None:
+    with pytest.raises(SettingsError, match="DEBUG_PORT=5678 is invalid: whoever reaches the port runs code"):
+        read({"DEBUG_PORT": "5678"})
+    assert read({"DEBUG_PORT": "5678", "RELOAD": "1"}).debug_port == 5678
+
+
 def test_a_container_without_redis_needs_one_elsewhere() -> None:
     with pytest.raises(SettingsError, match="PROGRAMS=worker is invalid: without the program redis, REDIS_URL"):
         read({"PROGRAMS": "worker"})

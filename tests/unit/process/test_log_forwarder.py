@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +64,11 @@ def test_a_file_that_was_renamed_goes_on_under_its_old_name(copy: Copy) -> None:
     copy.write("web.log.1", "two")
     copy.write("web.log", "three")
     copy.await_lines("web        | one", "web        | two", "web        | three")
+
+
+def test_each_process_has_a_colour_of_its_own_line_and_its_text_none() -> None:
+    line = log_forwarder.colored("worker_00", b"text \x1b[31m")
+
+    assert line.startswith(b"\x1b[")
+    assert re.sub(rb"\x1b\[\d+m", b"", line) == log_forwarder.prefixed("worker_00", b"text \x1b[31m")
+    assert log_forwarder.colored("worker_00", b"other")[:5] == line[:5]
