@@ -19,7 +19,7 @@ removal_test() {
     sed -i '/"app.translation",/d' app/__init__.py
     sed -i '/app\/translation\/compose.yaml/d' compose.yaml
     ! grep --recursive --ignore-case --extended-regexp --line-number "$removal_words" \
-      tandem tests bin docker compose.yaml Dockerfile pyproject.toml --exclude=removal.sh ||
+      tandem tests bin docker compose.yaml Dockerfile pyproject.toml mkdocs.yml --exclude=removal.sh ||
       fail "the lines above name the reference workload"
     export PYTHONPATH=$PWD
     .venv/bin/ruff check --quiet .
