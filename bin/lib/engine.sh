@@ -24,8 +24,8 @@ install_engine() {
     debian | ubuntu) ;;
     *) fail "no Docker engine with compose answers, and only Debian's and Ubuntu's packages are known here: install Docker (https://docs.docker.com/get-docker) and run this again" ;;
   esac
-  ask "No Docker engine with compose answers. Install it from the packages of $id $codename?" ||
-    fail "nothing was installed: start or install Docker and run this again"
+  note "no Docker engine with compose answers; Docker's own packages: https://docs.docker.com/engine/install/$id"
+  ask_for_packages "$id" "$codename" || fail "nothing was installed: start or install Docker and run this again"
   say "Installing the Docker engine, compose and buildx from $id's packages"
   if [ "$id" = ubuntu ]; then
     apt_install docker.io docker-compose-v2 docker-buildx
@@ -38,6 +38,17 @@ install_engine() {
   fi
   # A docker command that comes before the packages' own on the path keeps working: it only needs the plugins, which the
   # packages install where every docker command searches.
+}
+
+# Packages of another release than the machine's own are a change that nobody expects, so Enter alone is a no there.
+ask_for_packages() {
+  if [ "$1 $2" = "debian bookworm" ]; then
+    note "bookworm's own engine is too old. Debian's next release, trixie, has one that runs here: its packages would be"
+    note "added as a second source of apt, with a priority at which nothing else is taken from it"
+    ask "Add that source to this machine, and install Docker from it?" n
+  else
+    ask "Install Docker from the packages of $1 $2?"
+  fi
 }
 
 apt_install() {

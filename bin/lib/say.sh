@@ -8,12 +8,14 @@ fail() {
   exit 1
 }
 
-# ask QUESTION: asks on a terminal; without one the answer is yes, because a script has already decided.
+# ask QUESTION [y|n]: asks on a terminal, where Enter alone is y or n; without a terminal the answer is yes, because a
+# script has already decided.
 ask() {
   [ -t 0 ] && [ -t 1 ] || return 0
-  local answer
-  read -r -p "$1 [Y/n] " answer
-  [[ ${answer:-y} == [Yy]* ]]
+  local answer default=${2:-y} choice='Y/n'
+  [ "$default" = y ] || choice='y/N'
+  read -r -p "$1 [$choice] " answer
+  [[ ${answer:-$default} == [Yy]* ]]
 }
 
 # await SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds, with a dot for each second.

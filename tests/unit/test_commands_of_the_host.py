@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.paths import ROOT
 
@@ -12,6 +17,44 @@ def ran(*arguments: str) -> tuple[int, str]:
         [str(ROOT / "bin" / "test"), *arguments], capture_output=True, text=True, timeout=30, check=False
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def asked(release: str, answer: str) -> tuple[int, str]:
+    """What somebody at a terminal sees who has no Docker, and whether the packages would be installed."""
+    ours, theirs = pty.openpty()
+    script = f". bin/lib/say.sh; . bin/lib/engine.sh; ask_for_packages {release}"
+    os.write(ours, answer.encode())
+    done = subprocess.run(["bash", "-c", script], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, timeout=30)
+    os.close(theirs)
+    output = os.read(ours, 65_536).decode()
+    os.close(ours)
+    return done.returncode, output
+
+
+def test_packages_of_another_release_are_added_only_after_a_yes() -> None:
+    code, output = asked("debian bookworm", "\n")
+    assert code == 1
+    assert "trixie" in output
+    assert "[y/N]" in output
+    assert asked("debian bookworm", "y\n")[0] == 0
+
+
+@pytest.mark.parametrize("release", ["debian trixie", "ubuntu noble"])
+def test_packages_of_the_own_release_are_offered(release: str) -> None:
+    code, output = asked(release, "\n")
+    assert (code, f"Install Docker from the packages of {release}? [Y/n]" in output) == (0, True)
+
+
+def test_two_clones_have_images_of_their_own(tmp_path: Path) -> None:
+    line = next(line for line in (ROOT / "bin" / "test").read_text().splitlines() if line.startswith("tag="))
+    tags = {}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        script = f"unset TANDEM_TEST_TAG; {line}; echo $tag"
+        ran = subprocess.run(["bash", "-c", script], cwd=tmp_path / name, capture_output=True, text=True, timeout=30)
+        tags[name] = ran.stdout.strip()
+    assert tags["one"] != tags["two"]
+    assert all(tag.startswith("test-") for tag in tags.values())
 
 
 def test_help_lists_the_parts() -> None:
