@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 import click
@@ -34,13 +36,27 @@ OLD_PACKAGES = ("app.queueing", "app.settings", "app.web", "app.cli", "app.envir
 @click.command()
 def doctor() -> None:
     """Say what this version of Tandem wants changed in this application; exit with 1 if anything."""
-    found = list(_in_code(places.application_folder()))
+    found = [*_in_code(places.application_folder()), *_overwritten()]
     for line in found:
         click.echo(line)
     if found:
         click.echo(f"next: make {counted(len(found), 'change')}, then queue check")
         raise click.exceptions.Exit(1)
     click.echo(f"nothing has to change for Tandem {version('tandem')}; next: queue check")
+
+
+def _overwritten() -> Iterator[str]:
+    """Yield a line for each file of the platform that is not the one that was installed.
+
+    The hashes are those of the package's RECORD (https://packaging.python.org/en/latest/specifications/recording-installed-packages).
+    """
+    for file in distribution("tandem").files or []:
+        path = Path(str(file.locate()))
+        if file.hash is None or file.hash.mode != "sha256" or not path.exists():
+            continue
+        found = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
+        if found != file.hash.value:
+            yield f"{path} was changed in this image: the next version brings another one, so say it with a Workload"
 
 
 def _in_code(folder: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ import redis
 from dramatiq.errors import BrokerConnectionError
 from flask import Flask, Response, request
 from gunicorn.http.errors import ParseException
+from pydantic import ValidationError
 from werkzeug.exceptions import (
     BadRequest,
     ClientDisconnected,
@@ -23,6 +24,8 @@ from tandem.broker.idempotency import DiskFull
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+# Fields that an answer names; a long list of bad entries would make a long one.
+MAX_INVALID_FIELDS = 10
 _INCOMPLETE = "incomplete body: send it again"
 
 
@@ -32,6 +35,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(redis.RedisError, _queue_unavailable)
     app.register_error_handler(BrokerConnectionError, _queue_unavailable)
     app.register_error_handler(ParseException, _malformed_body)
+    app.register_error_handler(ValidationError, _invalid_input)
     app.register_error_handler(Exception, _bug)
 
 
@@ -78,6 +82,16 @@ def _too_large() -> str:
 def _malformed_body(error: ParseException) -> Response:
     logger.debug("reading a body failed: %s", error)
     return problem(400, "Bad Request", "invalid chunked body: expected the format of RFC 9112")
+
+
+def _invalid_input(error: ValidationError) -> Response:
+    """Name each field and what was expected of it, and never what was given: it may be long or secret."""
+    # A view can raise it for a defect of its own, which the log has to show.
+    logger.info("%s %s was refused: %d errors in %s", request.method, request.path, error.error_count(), error.title)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    fields = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:MAX_INVALID_FIELDS]]
+    more = f"; and {len(found) - MAX_INVALID_FIELDS} more" if len(found) > MAX_INVALID_FIELDS else ""
+    return problem(422, "Unprocessable Entity", "; ".join(fields) + more)
 
 
 def _queue_unavailable(error: Exception) -> Response:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import time
 from threading import Thread
+from weakref import WeakKeyDictionary
 
 from tandem.broker.broker import Broker
 from tandem.broker.store import Outcome
 from tandem.worker.executor import Executor
+
+# The process in which the middleware of a broker was booted: its threads can be started only once, and the tests of an
+# application have an inline worker each.
+_booted: WeakKeyDictionary[Broker, int] = WeakKeyDictionary()
 
 
 class InlineWorker:
@@ -20,7 +25,6 @@ class InlineWorker:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._booted = 0
 
     def handle(self, queue: str, id_: str) -> None:
         """Handle a message until it has ended. Raises redis.RedisError."""
@@ -30,9 +34,9 @@ class InlineWorker:
 
     def deliver(self, queue: str, id_: str) -> Outcome | None:
         """Run a message once; return its outcome, or None if it does not wait. Raises redis.RedisError."""
-        if self._booted != os.getpid():
+        if _booted.get(self._broker) != os.getpid():
             # Here and not in the constructor: threads that were started before a fork do not exist in the child.
-            self._booted = os.getpid()
+            _booted[self._broker] = os.getpid()
             # The event loop of async actors starts here. Its thread is a daemon because the one that starts it is one:
             # nobody ends it, and the process must be able to exit.
             boot = Thread(target=self._boot, name="boot", daemon=True)

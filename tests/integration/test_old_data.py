@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from docker import DockerClient
+from docker.client import DockerClient
 
 from tests.integration.containers import Start
 from tests.integration.tandem import IMAGE, LABEL, Tandem, await_true

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,24 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Result:
     monkeypatch.setenv("TANDEM_APP", "a_shop")
     monkeypatch.syspath_prepend(str(folder))
     return CliRunner().invoke(doctor)
+
+
+def test_a_changed_file_of_the_platform_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "site-packages"
+    record = installed / "tandem-0.1.0.dist-info" / "RECORD"
+    record.parent.mkdir(parents=True)
+    (record.parent / "METADATA").write_text("Metadata-Version: 2.4\nName: tandem\nVersion: 0.1.0\n")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"as installed").digest()).rstrip(b"=").decode()
+    record.write_text("".join(f"tandem/{name}.py,sha256={digest},12\n" for name in ("same", "changed", "gone")))
+    (installed / "tandem").mkdir()
+    (installed / "tandem" / "same.py").write_text("as installed")
+    (installed / "tandem" / "changed.py").write_text("as patched")
+    monkeypatch.setattr("tandem.cli.doctor.distribution", lambda _name: Distribution.at(record.parent))
+
+    ended = run(tmp_path, monkeypatch, orders=GOOD)
+
+    assert ended.exit_code == 1
+    assert [line.partition(" ")[0] for line in ended.output.splitlines()[:-1]] == [str(installed / "tandem/changed.py")]
 
 
 def test_an_application_of_today_has_nothing_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,3 +125,22 @@ def test_it(queue, monkeypatch):
 def test_a_test_on_the_image_says_which_variable_names_it(tmp_path: Path) -> None:
     ended = pytest_run(tmp_path, "def test_it(container):\n    container()\n")
     assert "no image under test: set TANDEM_TEST_IMAGE=NAME" in ended.stdout
+
+
+@pytest.mark.slow
+def test_middleware_is_booted_once_for_all_tests(tmp_path: Path) -> None:
+    """Its threads can be started only once."""
+    ended = pytest_run(
+        tmp_path,
+        """
+import pytest
+from shop.orders import charge
+
+@pytest.mark.parametrize("order", [3, 4])
+def test_it(queue, caplog, order):
+    charge.send(order)
+    assert queue.run_all() == ["completed"]
+    assert [record.message for record in caplog.records if record.levelname == "CRITICAL"] == []
+""",
+    )
+    assert ended.returncode == 0, ended.stdout
