@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from tandem.runtime import get_broker
     from tandem.schedules.schedule import Schedule
     from tandem.worker import job
-    from tandem.workload import Placed, Workload
+    from tandem.workload import Database, Placed, Workload
 
 __all__ = [
     "ENQUEUE",
     "Away",
     "Check",
     "Clock",
+    "Database",
     "Destinations",
     "DuplicateMessage",
     "ExpectedError",
@@ -99,7 +100,7 @@ _NAMES_OF_MODULES = {
     "tandem.process.programs": ("Program",),
     "tandem.runtime": ("get_broker",),
     "tandem.schedules.schedule": ("Schedule",),
-    "tandem.workload": ("Placed", "Workload"),
+    "tandem.workload": ("Database", "Placed", "Workload"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF_MODULES.items() for name in names}
 _MODULES = {

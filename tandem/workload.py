@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandem.config.settings import Settings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # a worker needs neither, and both use memory
     from click import Command
     from dramatiq import Middleware
     from flask import Blueprint
+    from sqlalchemy import MetaData
 
     from tandem.openapi.description import Api
     from tandem.schedules.schedule import Schedule
@@ -41,6 +43,18 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Database:
+    """How a workload uses SQL, by tandem.sql.
+
+    migrations: the folder of its migrations, of Alembic. metadata: SQLAlchemy's, of its tables, which
+    `queue db revision` compares with the database.
+    """
+
+    migrations: Path | None = None
+    metadata: MetaData | None = None
+
+
+@dataclass(frozen=True)
 class Workload:
     """A kind of work: importing its module declares its actors; processes call the functions that they need.
 
@@ -52,6 +66,7 @@ class Workload:
     schedules: messages that are sent at certain times.
     programs: of supervisor, which run beside web and workers.
     middleware: dramatiq's, for the actors of all workloads, or a function that returns it; see Placed.
+    database: its migrations and tables; with it, DATABASE_URL is read, and messages and requests have a transaction.
     on_start: runs once at a container's start, in parallel with all other programs; it may take any time.
     """
 
@@ -66,4 +81,5 @@ class Workload:
     schedules: Sequence[Schedule] | Callable[[Settings], Sequence[Schedule]] = ()
     middleware: Sequence[Middleware | Placed] | Callable[[Settings], Sequence[Middleware | Placed]] = ()
     programs: Sequence[Program] | Callable[[Settings], Sequence[Program]] = ()
+    database: Database | None = None
     on_start: Callable[[Settings], None] | None = None

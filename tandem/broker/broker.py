@@ -25,6 +25,7 @@ from tandem.broker.hooks import HookedBroker
 from tandem.broker.idempotency import DiskFull, IdempotencyKey, JobRecord
 from tandem.broker.in_flight import InFlight
 from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
+from tandem.broker.relayed import Relayed, RelayedMessages, UnitOfWork, relayed
 from tandem.broker.send_many import send_many
 from tandem.broker.store import MAX_DELAY_MS, MessageStore
 from tandem.broker.unique import DuplicateMessage, Unique, unique_of
@@ -97,8 +98,11 @@ class Broker(HookedBroker):
             HookedBroker.add_middleware(self, part)
         self._on_first_use = on_first_use
         self._bound: _Bound | None = None
+        self._relayed_messages: RelayedMessages | None = None
         # What each thread sends together.
         self._pending = threading.local()
+        # What runs actors and keeps what they send, if a workload has a database.
+        self.unit_of_work: UnitOfWork | None = None
         # The workloads whose middleware it has.
         self.middleware_added: set[str] = set()
         self.draining = threading.Event()
@@ -109,6 +113,7 @@ class Broker(HookedBroker):
         """Set the broker's resources; its actors stay."""
         if self._bound is None or self._bound.binding is not binding:
             store = MessageStore(binding.client, worker=binding.worker)
+            self._relayed_messages = None
             self._bound = _Bound(binding, store, DeadLetters(binding.client, self._handle_requeued, self.removed))
 
     def unbind(self) -> None:
@@ -268,8 +273,7 @@ class Broker(HookedBroker):
         if self.binding.inline:
             delay = None  # there is no worker to handle it later
         _check_delay(delay)
-        if (pending := getattr(self._pending, "pairs", None)) is not None:
-            pending.append((message, delay))
+        if self._is_sent_later(message, delay):
             return message
         if delay is not None:
             message = message.copy(options={"eta": self.store.clock.now() + delay})
@@ -290,6 +294,46 @@ class Broker(HookedBroker):
         self.emit_after("enqueue", message, delay)
         self._handle_inline(message, id_)
         return message
+
+    def _is_sent_later(self, message: dramatiq.Message[Any], delay: int | None) -> bool:
+        """Return whether the message is sent at the end of a block, or when a transaction commits."""
+        if (pending := getattr(self._pending, "pairs", None)) is not None:
+            pending.append((message, delay))
+            return True
+        return self._is_kept(message, delay)
+
+    def _is_kept(self, message: dramatiq.Message[Any], delay: int | None) -> bool:
+        """Return whether the running transaction keeps the message, which is sent when it commits."""
+        if self.unit_of_work is None or message.options.get("outbox") is False:
+            return False
+        return self.unit_of_work.keep(lambda: self._relayed(message, delay))
+
+    def _relayed(self, message: dramatiq.Message[Any], delay: int | None) -> Relayed:
+        """Return the message as an outbox stores it, after the hooks of the middleware."""
+        due = None if delay is None else self.store.clock.now() + delay
+        message = self.as_sent(message.copy(options={} if due is None else {"eta": due}))
+        self.emit_before("enqueue", message, delay)
+        stored = relayed(message, due, self._unique(message))
+        self.emit_after("enqueue", message, delay)
+        return stored
+
+    def send_relayed(self, messages: Sequence[Relayed]) -> None:
+        """Send messages from an outbox, each once. Raises redis.RedisError."""
+        ids = self._require_relayed_messages().send(messages, self.store.clock.now())
+        if self.binding.inline:
+            for message, id_ in zip(messages, ids, strict=True):
+                if id_:
+                    self.binding.inline(message.queue, id_)
+
+    def forget_relayed(self, messages: Sequence[Relayed]) -> None:
+        """Forget that messages were sent, after they were deleted from their outbox. Raises redis.RedisError."""
+        self._require_relayed_messages().forget(messages)
+
+    def _require_relayed_messages(self) -> RelayedMessages:
+        """Return what sends them, whose script is read once, and only where there is an outbox."""
+        if self._relayed_messages is None:
+            self._relayed_messages = RelayedMessages(self.client)
+        return self._relayed_messages
 
     def _unique(self, message: dramatiq.Message[Any]) -> Unique | None:
         """Return how a message is unique, if it is. Raises ValueError if its key cannot be made."""
@@ -351,6 +395,8 @@ class Broker(HookedBroker):
         """
         delays = [None] * len(messages) if delays is None else delays
         pairs = list(zip(messages, delays, strict=True))
+        if pairs and all(self._is_kept(message, delay) for message, delay in pairs):
+            return list(messages)
         for message, delay in pairs:
             _check_delay(delay)
             self._refuse_unique(message)

@@ -33,6 +33,7 @@ tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that e
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
 tandem:rate:<queue>                 time (ms) when a queue with a rate is on schedule again (see rate.lua)
 tandem:rate:<queue>:<lane>          the same of an actor, or of one of its keys (see lanes.lua)
+tandem:relayed:<key>                mark of a message that was sent from an outbox and may still be in it
 tandem:alerts                       hash: name -> JSON of an alert about the queue (see monitor/alert_manager.py)
 
 Every id belongs to one message, and is in exactly one of ready, delayed, parked, a worker's claimed set and dead
@@ -121,6 +122,10 @@ def dead_counts(queue: str) -> str:
 
 def counts(step: int, number: int) -> str:
     return f"tandem:counts:{step}:{number}"
+
+
+def relayed(key: str) -> str:
+    return f"tandem:relayed:{key}"
 
 
 def times(minute: int) -> str:

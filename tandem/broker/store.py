@@ -85,7 +85,9 @@ class MessageStore:
         self._redis = client
         self._enqueue = client.register_script(f"{ENQUEUE}return enqueue(KEYS, ARGV)")
         self._enqueue_many = self._script("enqueue_many")
-        self._enqueue_unique = client.register_script(ENQUEUE + script("enqueue_unique"))
+        self._enqueue_unique = client.register_script(
+            f"{ENQUEUE}{script('enqueue_unique')}return enqueue_unique(KEYS, ARGV)"
+        )
         self._adopt_delayed = self._script("adopt_delayed")
         self._enqueue_once = self._script("enqueue_once")
         self._claim_batch = client.register_script("".join(map(script, ("rate", "lanes", "claim_batch"))))

@@ -9,7 +9,7 @@ import click
 
 from tandem.config import example, settings
 from tandem.config.settings_base import SettingsError
-from tandem.process import folders, programs, start_check
+from tandem.process import folders, programs, start_check, start_steps
 
 
 @click.command()
@@ -83,6 +83,10 @@ def _check(effective: settings.Settings) -> None:
         raise SettingsError(lines)
     programs.write(own)
     definitions.write(registry.schedule_definitions(loaded), runtime.get_broker().actors)
+    uses_database = any(workload.database for workload in loaded) and {"web", "worker"} & set(
+        effective.started_programs
+    )
+    start_steps.plan_upgrade(bool(uses_database))
 
 
 def _write_proxy_configuration(effective: settings.Settings) -> int:

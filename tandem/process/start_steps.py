@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,6 +26,9 @@ from tandem.process.log_forwarder import as_json, prefixed
 from tandem.support.backoff import Backoff
 
 FOLDER = Path("/etc/tandem/init.d")
+#: Is there if the schema of a database is brought up to date before all steps.
+UPGRADE = Path("/run/tandem/upgrade-database")
+_UPGRADE_COMMAND = ("queue", "db", "upgrade")
 LEASE = "tandem:start"
 # A container that dies with the lease keeps the others from starting for this long (seconds).
 LEASE_SECONDS = 30
@@ -36,6 +39,14 @@ _MAX_LINE = 65_536
 
 class StepFailed(Exception):
     """A start step cannot run, or has failed; the text is one line."""
+
+
+def plan_upgrade(wanted: bool) -> None:
+    """Note whether the start brings a database up to date: the check of the workloads knows, the steps come later."""
+    if wanted:
+        UPGRADE.touch()
+    else:
+        UPGRADE.unlink(missing_ok=True)
 
 
 def steps(folder: Path = FOLDER) -> list[Path]:
@@ -49,16 +60,16 @@ def steps(folder: Path = FOLDER) -> list[Path]:
     return found
 
 
-def run(path: Path, seconds: float, out: BinaryIO, *, json: bool = False) -> None:
+def run(command: Sequence[str | Path], seconds: float, out: BinaryIO, *, name: str, json: bool = False) -> None:
     """Run a step and copy its output, each line with the step's name. Raises StepFailed, also after `seconds`."""
     # A session of its own, so that what it has started ends with it.
     try:
         process = subprocess.Popen(  # noqa: S603  # the image's own file
-            [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
     except OSError as error:
         raise StepFailed(
-            f"the start step {path.name} cannot be started: {error.strerror}; a script needs a first line such as "
+            f"the start step {name} cannot be started: {error.strerror}; a script needs a first line such as "
             "#!/bin/sh with a program that is in the image"
         ) from error
     timed_out = threading.Event()
@@ -75,7 +86,7 @@ def run(path: Path, seconds: float, out: BinaryIO, *, json: bool = False) -> Non
     output = cast(BinaryIO, process.stdout)
     try:
         for line in iter(lambda: output.readline(_MAX_LINE), b""):
-            out.write(form(path.name, line.rstrip(b"\n")))
+            out.write(form(name, line.rstrip(b"\n")))
             out.flush()
             if line.strip():
                 last.append(line.strip())
@@ -84,10 +95,10 @@ def run(path: Path, seconds: float, out: BinaryIO, *, json: bool = False) -> Non
         timer.cancel()
         _kill(process.pid)
     if timed_out.is_set():
-        raise StepFailed(f"the start step {path.name} did not end within {seconds:g} s (START_STEP_TIMEOUT)")
+        raise StepFailed(f"the start step {name} did not end within {seconds:g} s (START_STEP_TIMEOUT)")
     if code:
         text = last[0].decode(errors="replace") if last else "it has printed nothing"
-        raise StepFailed(f"the start step {path.name} failed with code {code}: {text}")
+        raise StepFailed(f"the start step {name} failed with code {code}: {text}")
 
 
 def _kill(group: int) -> None:
@@ -136,9 +147,12 @@ def _acquire(lock: object, seconds: float, redis_error: type[Exception]) -> None
 
 
 def run_all(config: Settings, folder: Path = FOLDER) -> None:
-    """Run all start steps. Raises StepFailed."""
-    found = steps(folder)
-    if config.redis_url is None:
+    """Bring the database up to date, if there is one, then run all start steps. Raises StepFailed."""
+    if UPGRADE.exists():
+        # Behind a lock of the database, so that one container at a time does it.
+        _run(_UPGRADE_COMMAND, "database", config)
+    found = steps(folder) if folder.is_dir() else []
+    if config.redis_url is None or not found:
         _run_each(found, config)
         return
     with lease(config):
@@ -147,7 +161,11 @@ def run_all(config: Settings, folder: Path = FOLDER) -> None:
 
 def _run_each(found: list[Path], config: Settings) -> None:
     for path in found:
-        run(path, config.start_step_timeout, sys.stdout.buffer, json=config.log_format == "json")
+        _run([path], path.name, config)
+
+
+def _run(command: Sequence[str | Path], name: str, config: Settings) -> None:
+    run(command, config.start_step_timeout, sys.stdout.buffer, name=name, json=config.log_format == "json")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ _MAX_LINE = 1_048_576
 _START_SECONDS, _START_INTERVAL = 5.0, 0.1
 # File descriptors below are the standard streams and those that the interpreter may keep open, as in supervisor.
 _FIRST_LEAKED = 5
-_START_STEPS = Path("/etc/tandem/init.d")
+# Those of start_steps.py, whose imports this process would keep for ever.
+_START_STEPS, _UPGRADE = Path("/etc/tandem/init.d"), Path("/run/tandem/upgrade-database")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
@@ -104,7 +105,7 @@ def _run_start_steps() -> None:
 
     In a process of their own, whose imports this one would keep for ever.
     """
-    if not _START_STEPS.is_dir() or not any(_START_STEPS.iterdir()):
+    if not (_UPGRADE.exists() or (_START_STEPS.is_dir() and any(_START_STEPS.iterdir()))):
         return
     # A stop of the container ends the running step.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

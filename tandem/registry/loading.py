@@ -25,7 +25,7 @@ def load(config: Settings) -> tuple[Workload, ...]:
     Raises LoadError if an import fails or two workloads claim the same thing, and SettingsError.
     """
     runtime.configure(config)
-    loaded = tuple(_workloads())
+    loaded = _with_sql(tuple(_workloads()))
     if lines := list(conflicts.names_and_settings(loaded)):
         raise LoadError(lines)
     if lines := list(_invalid_settings(loaded, config)):
@@ -49,6 +49,19 @@ def load_and_verify(config: Settings) -> tuple[Workload, ...]:
     if lines:
         raise LoadError(lines)
     return loaded
+
+
+def _with_sql(workloads: tuple[Workload, ...]) -> tuple[Workload, ...]:
+    """Add the platform's workload for SQL if one of these has a database. Raises LoadError if a package is missing."""
+    users = [workload.name for workload in workloads if workload.database]
+    if not users:
+        return workloads
+    try:
+        sql = import_module("tandem.sql.workload")
+    except ModuleNotFoundError as error:
+        line = f"{users[0]} has a database, but the package {error.name} is not installed"
+        raise LoadError([f"{line}: add sqlalchemy and alembic to its requirements, and the driver"]) from error
+    return (*workloads, sql.make(runtime.get_broker(), workloads))
 
 
 def _invalid_settings(workloads: tuple[Workload, ...], config: Settings) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 | fixture | what it is |
 | --- | --- |
+| database | the tables of the application without rows, in SQLite or in DATABASE_URL |
 | client | Flask's test client of the application, on a Redis inside the test's process |
 | queue | the messages of this test: `queue.sent("actor")`, `queue.run_all()`, `queue.failed()` |
 | redis_away | a context manager: Redis does not answer inside it |
@@ -16,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,7 +63,29 @@ def queue(_server: FakeServer) -> Queue:
     from tandem import registry
 
     registry.load(settings.current())
-    return Queue(tandem.runtime.get_broker())
+    broker = tandem.runtime.get_broker()
+    if broker.unit_of_work is not None:
+        from tandem.sql import outbox
+
+        # What a request has sent is there when its answer is.
+        outbox.relay().in_background = False
+    return Queue(broker)
+
+
+@pytest.fixture
+def database(_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database with the schema of the application and without rows: a file of this test, or that of DATABASE_URL."""
+    from tandem import registry
+    from tandem.sql import engine, migrations
+
+    if not os.environ.get("DATABASE_URL"):
+        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
+    settings.reset()
+    histories = migrations.histories(registry.load(settings.current()))
+    migrations.upgrade(engine.engine(), histories, seconds=60)
+    yield
+    migrations.delete_rows(engine.engine(), histories)
+    engine.dispose()
 
 
 @pytest.fixture

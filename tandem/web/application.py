@@ -29,6 +29,10 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     health.register(app, config, loaded, authentication)
     openapi.register(app, config, loaded)
     _register_routes(app, config, loaded)
+    if any(workload.database for workload in loaded):
+        from tandem.sql import requests
+
+        requests.register(app, problems.problem)
     return app
 
 

@@ -178,7 +178,7 @@ class Executor:
         """Call the actor; return the signal to emit after it, and the arguments of the signal."""
         try:
             self._broker.emit_before("process_message", message)
-            result = actor(*message.args, **message.kwargs) if not message.failed else None
+            result = self._result(actor, message) if not message.failed else None
         except SkipMessage as skipped:
             message.rejection = str(skipped)
             message.stuff_exception(skipped)
@@ -189,6 +189,12 @@ class Executor:
         if result is not None:
             self._warn_of_lost_result(actor, message)
         return "process_message", {"result": result}
+
+    def _result(self, actor: Any, message: Attempt) -> Any:
+        unit_of_work = self._broker.unit_of_work
+        if unit_of_work is None:
+            return actor(*message.args, **message.kwargs)
+        return unit_of_work.run(actor, message)
 
     def _warn_of_lost_result(self, actor: Any, message: Attempt) -> None:
         """Log once for each actor that what it returns goes nowhere."""

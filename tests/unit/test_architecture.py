@@ -40,13 +40,14 @@ MAY_IMPORT = {
     "health": {"broker", "config", "process", "support", "worker"},
     "runtime": {"broker", "config", "logs", "worker"},
     "workload": {"config", "health", "openapi", "process", "schedules"},
+    "sql": {"broker", "config", "health", "logs", "process", "runtime", "support", "workload"},
     "monitor": {"broker", "config", "support", "health", "logs", "operate", "process", "schedules", "worker"},
     "registry": {"broker", "config", "process", "runtime", "schedules", "workload"},
     "web": {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
-        "workload",
+        *("sql", "workload"),
     },
-    "testing": {"broker", "config", "registry", "runtime", "web", "worker"},
+    "testing": {"broker", "config", "registry", "runtime", "sql", "web", "worker"},
     "cli": {
         *("broker", "config", "support", "health", "logs", "monitor", "operate", "process", "registry", "runtime"),
         *("schedules", "web", "worker", "workload"),

@@ -26,7 +26,7 @@ def step(folder: Path, name: str, script: str, *, mode: int = 0o755) -> Path:
 
 def ran(path: Path, seconds: float = 20, *, json: bool = False) -> str:
     out = io.BytesIO()
-    start_steps.run(path, seconds, out, json=json)
+    start_steps.run([path], seconds, out, name=path.name, json=json)
     return out.getvalue().decode()
 
 

@@ -1,0 +1,160 @@
+"""The outbox: messages are stored in the transaction that sends them, and go to Redis after its commit, each once.
+
+The process that has committed sends them at once, from a thread of its own that takes those of several transactions
+together. If it dies before that, the program `outbox` does (see commands.py). Both delete rows and send their messages
+in one transaction, so no two of them have the same row; and a message is marked in Redis until its row is gone for
+sure, so one that dies in between makes no second message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from functools import cache
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import redis
+from dramatiq.errors import BrokerConnectionError
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from tandem.broker.relayed import Relayed
+from tandem.runtime import get_broker
+from tandem.sql.engine import relay_engine
+from tandem.sql.errors import brief
+from tandem.sql.tables import outbox
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+# The process that has committed gets this long before the program `outbox` takes its messages (ms).
+GRACE_MS = 1000
+STOP_SECONDS = 5.0
+
+
+def add(session: Session, message: Relayed) -> None:
+    """Store a message in the transaction of a session."""
+    session.execute(insert(outbox), _row(message))
+
+
+def _row(message: Relayed) -> dict[str, Any]:
+    return {
+        "key": message.key,
+        "queue": message.queue,
+        "message_id": message.id,
+        "payload": message.payload,
+        "due": message.due,
+        "until": message.until,
+        "on_duplicate": message.on_duplicate,
+        "created_at": round(time.time() * 1000),
+    }
+
+
+class Relay:
+    """Sends what transactions of this process have committed. in_background: in a thread of its own."""
+
+    def __init__(self, *, in_background: bool = True) -> None:
+        self.in_background = in_background
+        self._waiting = SimpleQueue[list[Relayed] | None]()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._troubled = False
+
+    def sent_with_commit(self, messages: list[Relayed]) -> None:
+        """Send messages whose rows were committed; never raises, because the program `outbox` sends them otherwise."""
+        if not self.in_background:
+            self._send(messages)
+            return
+        self._waiting.put(messages)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Send what waits, and end the thread."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._waiting.put(None)
+            thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while (messages := self._waiting.get()) is not None:
+            batch, last = list(messages), False
+            while len(batch) < BATCH:
+                try:
+                    more = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if more is None:
+                    last = True
+                    break
+                batch += more
+            self._send(batch)
+            if last:
+                return
+
+    def _send(self, messages: Sequence[Relayed]) -> None:
+        try:
+            with relay_engine().begin() as connection:
+                ours = _delete(connection, [message.key for message in messages])
+                sent = [message for message in messages if message.key in ours]
+                if sent:
+                    get_broker().send_relayed(sent)
+            if sent:
+                get_broker().forget_relayed(sent)
+        except (SQLAlchemyError, redis.RedisError, BrokerConnectionError) as error:
+            level = logging.DEBUG if self._troubled else logging.WARNING
+            self._troubled = True
+            logger.log(level, "%d messages stay in the outbox for a while: %s", len(messages), brief(error))
+        else:
+            self._troubled = False
+
+
+@cache
+def relay() -> Relay:
+    """Return the relay of this process."""
+    return Relay()
+
+
+def _delete(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Delete rows, and return the keys of those that were still there."""
+    chosen = outbox.c.key.in_(keys)
+    if connection.dialect.delete_returning:
+        return set(connection.execute(delete(outbox).where(chosen).returning(outbox.c.key)).scalars())
+    found = set(connection.execute(select(outbox.c.key).where(chosen).with_for_update()).scalars())
+    if found:
+        connection.execute(delete(outbox).where(outbox.c.key.in_(found)))
+    return found
+
+
+def send_left_over(*, grace_ms: int = GRACE_MS) -> int:
+    """Send the oldest messages that their own process has not sent, at most BATCH; return how many.
+
+    Rows that another relay has at the moment are left to it. Raises SQLAlchemyError, redis.RedisError.
+    """
+    old = outbox.c.created_at <= round(time.time() * 1000) - grace_ms
+    query = select(outbox).where(old).order_by(outbox.c.id).limit(BATCH).with_for_update(skip_locked=True)
+    with relay_engine().begin() as connection:
+        rows = connection.execute(query).all()
+        messages = [
+            Relayed(row.key, row.queue, row.message_id, bytes(row.payload), row.due, row.until, row.on_duplicate)
+            for row in rows
+        ]
+        if messages:
+            get_broker().send_relayed(messages)
+            connection.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in rows])))
+    if messages:
+        get_broker().forget_relayed(messages)
+    return len(messages)
+
+
+def depth(connection: Connection) -> tuple[int, float]:
+    """Return how many messages are in the outbox, and the seconds since the oldest was stored."""
+    count, oldest = connection.execute(select(func.count(), func.min(outbox.c.created_at))).one()
+    return count, max(0.0, time.time() - oldest / 1000) if oldest else 0.0

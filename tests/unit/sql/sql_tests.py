@@ -1,0 +1,249 @@
+"""What tandem.sql promises, on any database. test_sql.py runs this on SQLite, and the integration tests on servers."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import redis
+from bank import accounts
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, text
+
+from tandem.runtime import get_broker
+from tandem.sql import NoTransaction, outbox, session, tables, transaction
+from tandem.sql.engine import engine
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(autouse=True)
+def no_attempts() -> None:
+    accounts.attempts.clear()
+
+
+def names() -> list[str]:
+    with transaction() as current:
+        return sorted(current.scalars(select(accounts.Account.name)))
+
+
+def count(table: Any) -> int:
+    with transaction() as current:
+        return current.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_an_actor_that_returns_commits(queue: Any) -> None:
+    accounts.add.send("Ada")
+    assert queue.run_all() == ["completed"]
+    assert names() == ["Ada"]
+
+
+def test_an_actor_that_raises_stores_nothing_and_sends_nothing(queue: Any) -> None:
+    accounts.add_and_fail.send("Ada")
+    assert queue.run_all() == ["failed"]
+    assert names() == []
+    assert (queue.sent("tell"), count(tables.outbox)) == ([], 0)
+
+
+def test_messages_of_a_transaction_follow_its_commit_in_order(queue: Any) -> None:
+    accounts.add_and_tell.send("Ada")
+    queue.run_all()
+    assert accounts.attempts == ["Ada at once", "Ada", "Ada again"]
+    assert count(tables.outbox) == 0
+
+
+def test_without_a_session_a_message_is_sent_at_once(queue: Any) -> None:
+    accounts.send_without_session.send("Ada")
+    queue.run_all()
+    assert accounts.attempts == ["Ada"]
+
+
+def test_unique_messages_stay_unique_in_the_outbox(queue: Any) -> None:
+    accounts.send_unique.send("Ada")
+    queue.run_all()
+    assert accounts.attempts == ["Ada"]
+
+
+def test_redis_away_at_the_commit_keeps_the_message_for_later(queue: Any, redis_away: Any) -> None:
+    with redis_away(), transaction() as current:
+        current.add(accounts.Account(name="Ada"))
+        accounts.tell.send("Ada")
+    assert (names(), queue.sent("tell"), count(tables.outbox)) == (["Ada"], [], 1)
+
+    assert outbox.send_left_over(grace_ms=0) == 1
+    assert (queue.sent("tell"), count(tables.outbox)) == ([("Ada",)], 0)
+
+
+def test_a_relay_that_dies_after_sending_sends_nothing_twice(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    sending = get_broker().send_relayed
+
+    def send_and_die(messages: Any) -> None:
+        sending(messages)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(get_broker(), "send_relayed", send_and_die)
+        with pytest.raises(Killed), transaction():
+            session().execute(text("SELECT 1"))
+            accounts.tell.send("Ada")
+    # Its row is there, and so is the message, which runs before another relay comes.
+    assert count(tables.outbox) == 1
+    assert queue.run_all() == ["completed"]
+
+    assert outbox.send_left_over(grace_ms=0) == 1
+    assert queue.run_all() == []
+    assert (accounts.attempts, count(tables.outbox)) == (["Ada"], 0)
+
+
+def test_a_message_in_the_outbox_is_sent_later_when_it_is_delayed(queue: Any) -> None:
+    with transaction() as current:
+        current.execute(text("SELECT 1"))
+        accounts.tell.send_with_options(args=("Ada",), delay=60_000)
+    client: Any = get_broker().client
+    ((_, due),) = client.zrange("dramatiq:told.delayed", 0, -1, withscores=True)
+    assert 50_000 < due - get_broker().store.clock.now() <= 60_000
+
+
+def test_many_messages_of_a_transaction_are_kept_together(queue: Any) -> None:
+    with pytest.raises(RuntimeError), transaction() as current:
+        current.execute(text("SELECT 1"))
+        accounts.tell.send_many([(str(number),) for number in range(3)])
+        raise RuntimeError
+    assert queue.sent("tell") == []
+    with transaction() as current:
+        current.execute(text("SELECT 1"))
+        accounts.tell.send_many([(str(number),) for number in range(3)])
+    assert queue.sent("tell") == [("0",), ("1",), ("2",)]
+
+
+def test_a_message_that_is_delivered_again_does_nothing(queue: Any) -> None:
+    accounts.add.send("Ada")
+    queue.run_all()
+    message = accounts.book.message("Ada", "rent")
+    for _ in range(3):
+        get_broker().enqueue(message)
+        assert queue.run_all() == ["completed"]
+    assert (accounts.attempts, count(accounts.Booking)) == (["rent"], 1)
+
+
+def test_a_failed_attempt_of_a_once_actor_does_not_count(queue: Any) -> None:
+    accounts.add.send("Ada")
+    accounts.book.send("Ada", "rent", 1)
+    assert sorted(queue.run_all()) == ["completed", "completed", "retried"]
+    assert (len(accounts.attempts), count(accounts.Booking)) == (2, 1)
+
+
+def test_two_deliveries_at_the_same_time_have_one_effect(queue: Any) -> None:
+    accounts.add.send("Ada")
+    queue.run_all()
+    message = accounts.book.message("Ada", "rent")
+    unit: Any = get_broker().unit_of_work
+    threads = [threading.Thread(target=unit.run, args=(accounts.book, message)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert count(accounts.Booking) == 1
+
+
+def test_a_snoozed_message_keeps_its_part_and_continues(queue: Any) -> None:
+    accounts.book_in_parts.send(3)
+    assert queue.run_all() == ["snoozed", "snoozed", "completed"]
+    assert names() == ["part 0", "part 1", "part 2"]
+
+
+def test_a_transaction_that_met_another_one_runs_again_at_once(queue: Any) -> None:
+    accounts.meet.send(3)
+    assert queue.run_all() == ["completed"]
+    assert (len(accounts.attempts), names()) == (4, ["attempt 3"])
+
+
+def test_one_that_meets_others_again_and_again_fails(queue: Any) -> None:
+    accounts.meet.send(9)
+    assert queue.run_all() == ["failed"]
+    assert (len(accounts.attempts), names()) == (4, [])
+    assert queue.failed()[0].startswith("OperationalError: ")
+
+
+def test_an_interrupted_message_stores_nothing_and_the_next_ones_are_well(queue: Any) -> None:
+    accounts.dawdle.send("slow")
+    assert queue.run_all() == ["failed"]
+    for number in range(100):
+        accounts.add.send(f"account {number}")
+    assert queue.run_all() == ["completed"] * 100
+    assert len(names()) == 100
+
+
+@pytest.mark.parametrize("spoil", ["unique", "too long", "foreign key", "statement"])
+def test_a_message_that_breaks_its_session_spoils_no_other(queue: Any, spoil: str) -> None:
+    accounts.add.send("Ada")
+    queue.run_all()
+    too_long = engine().dialect.name != "sqlite"  # SQLite has no lengths
+    {
+        "unique": lambda: accounts.add.send("Ada"),
+        "too long": lambda: accounts.add.send("x" * 21) if too_long else accounts.orphan.send(),
+        "foreign key": accounts.orphan.send,
+        "statement": accounts.broken_statement.send,
+    }[spoil]()
+    assert queue.run_all() == ["failed"]
+    (line,) = queue.failed()
+    assert "\n" not in line
+    assert "INSERT" not in line
+    for number in range(100):
+        accounts.add.send(f"account {number}")
+    assert queue.run_all() == ["completed"] * 100
+    assert len(names()) == 101
+
+
+def test_a_session_outside_of_a_message_is_refused_with_what_to_write(queue: Any) -> None:
+    with pytest.raises(NoTransaction, match=r"with transaction\(\) as session:"):
+        session()
+
+
+def test_a_request_commits_when_its_view_returns_and_its_message_follows(client: FlaskClient, queue: Any) -> None:
+    assert client.post("/accounts/Ada").status_code == 201
+    assert queue.sent("tell") == [("Ada",)]
+    assert client.get("/accounts").get_json() == {"names": ["Ada"]}
+
+
+@pytest.mark.parametrize("query", ["?abort=1", "?break=1"])
+def test_a_request_that_fails_stores_nothing_and_sends_nothing(client: FlaskClient, queue: Any, query: str) -> None:
+    assert client.post(f"/accounts/Ada{query}").status_code in (422, 500)
+    assert (queue.sent("tell"), names(), count(tables.outbox)) == ([], [], 0)
+
+
+def test_a_request_that_conflicts_is_told_so_and_the_next_one_is_well(client: FlaskClient, queue: Any) -> None:
+    assert client.post("/accounts/Ada").status_code == 201
+    answer = client.post("/accounts/Ada")
+    assert (answer.status_code, answer.mimetype) == (409, "application/problem+json")
+    assert client.post("/accounts/Bob").status_code == 201
+
+
+def test_nothing_is_lost_when_redis_is_away_for_a_request(client: FlaskClient, queue: Any, redis_away: Any) -> None:
+    with redis_away():
+        answer = client.post("/accounts/Ada")
+    assert answer.status_code in (201, 503)
+    expected = 1 if answer.status_code == 201 else 0
+    assert (count(accounts.Account), count(tables.outbox)) == (expected, expected)
+
+
+def test_notes_and_connections_are_bounded(queue: Any) -> None:
+    from tandem.sql import handled
+
+    accounts.add.send("Ada")
+    for number in range(5):
+        accounts.book.send("Ada", str(number))
+    queue.run_all()
+    with engine().begin() as connection:
+        assert handled.expire(connection, 2**62) == 5
+    assert count(tables.handled) == 0
+    assert engine().pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_redis_errors_are_not_database_errors(queue: Any, redis_away: Any) -> None:
+    with redis_away(), pytest.raises((redis.RedisError, Exception)):
+        accounts.tell.send("Ada")

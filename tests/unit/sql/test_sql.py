@@ -1,0 +1,15 @@
+"""tandem.sql keeps its promises on SQLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sql.run import run
+
+
+@pytest.mark.slow
+def test_every_promise_holds_on_sqlite(tmp_path: Path) -> None:
+    ended = run(tmp_path)
+    assert ended.returncode == 0, ended.stdout
