@@ -20,6 +20,7 @@ SKELETON = Path(__file__).parent / "skeleton"
 #: Where `docker run -v "$PWD:/out"` has the folder of the host.
 MOUNTED = Path("/out")
 SUFFIX = ".jinja"
+RESERVED = "tandem"
 ANSWERS = ".copier-answers.yml"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 _UPPERMOST = "# Written by copier; needed for `copier update`.\n"
@@ -49,7 +50,9 @@ def write(folder: Path, tandem_version: str, *, source: str = "", commit: str = 
             f"{name!r} cannot be the name of a project: expected 2 to 40 lower-case letters, digits and hyphens, such "
             "as my-service"
         )
-    if folder.exists() and any(folder.iterdir()):
+    if name == RESERVED:
+        raise click.ClickException(f"{name} is the name of Tandem's own images: choose another one, such as my-service")
+    if folder.is_file() or (folder.exists() and any(path.name != ".git" for path in folder.iterdir())):
         raise click.ClickException(f"{folder} is not empty: expected a new folder, or remove what is in it")
     made = dict(files(name, tandem_version))
     if source:
@@ -73,12 +76,15 @@ def write(folder: Path, tandem_version: str, *, source: str = "", commit: str = 
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--source", default="", help="Where the skeleton is from, for copier update.")
 @click.option("--commit", default="", help="Its version there.")
-def main(folder: Path, source: str, commit: str) -> None:
+@click.option("--shown", default="", hidden=True, help="The folder as the user has named it.")
+def main(folder: Path, source: str, commit: str, shown: str) -> None:
     """Make a new project in FOLDER, whose name is the project's."""
     target = MOUNTED / folder if MOUNTED.is_dir() and not folder.is_absolute() else folder
+    if target is not folder and target.resolve().parent != MOUNTED:
+        raise click.ClickException(f"{folder} is not a name: in the image, expected that of a new folder in {MOUNTED}")
     count = write(target, version("tandem"), source=source, commit=commit)
-    click.echo(f"made {folder} with {count} files")
-    click.echo(f"next: cd {folder} && docker compose up --build --detach --wait")
+    click.echo(f"made {shown or folder} with {count} files")
+    click.echo(f"next: cd {shown or folder} && docker compose up --build --detach --wait")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -60,20 +61,34 @@ class RelayedMessages:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
-        self._script = client.register_script(ENQUEUE + script("enqueue_unique") + script("enqueue_relayed"))
+        self._text = ENQUEUE + script("enqueue_unique") + script("enqueue_relayed")
+        self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def send(self, messages: Sequence[Relayed], now: int) -> list[str]:
         """Send messages in their order, with one round trip; return the id of each in its queue, or ''.
 
         now: the time of Redis in ms.
         """
+        try:
+            return self._send(messages, now, known=True)
+        except redis.exceptions.NoScriptError:
+            return self._send(messages, now, known=False)
+
+    def _send(self, messages: Sequence[Relayed], now: int, *, known: bool) -> list[str]:
+        """Send messages by the script that Redis knows, or with its text in the first call.
+
+        A pipeline of redis-py would ask SCRIPT EXISTS first, which the users of web and workers may not.
+        """
         with self._redis.pipeline(transaction=False) as pipeline:
-            for one in messages:
+            for number, one in enumerate(messages):
                 delay = None if one.due is None else max(0, one.due - now)
                 names = [*enqueue_keys(one.queue), keys.HEARTBEATS, keys.relayed(one.key)]
                 arguments = enqueue_arguments(one.queue, one.id, one.payload, delay)
                 arguments += [one.until, one.on_duplicate, MARK_SECONDS, another_id(one.id)]
-                self._script(keys=names, args=arguments, client=pipeline)
+                if known or number:
+                    pipeline.evalsha(self._sha, len(names), *names, *arguments)
+                else:
+                    pipeline.eval(self._text, len(names), *names, *arguments)
             return [name(id_) for id_ in pipeline.execute()]
 
     def forget(self, messages: Sequence[Relayed]) -> None:

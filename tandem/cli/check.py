@@ -10,10 +10,14 @@ from tandem.cli.formatting import counted
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
 from tandem.config.values import MIB, show_size
-from tandem.process import debugger
+from tandem.process import debugger, programs, start_steps
 from tandem.process.resource_usage import resident_memory
-from tandem.registry import conflicts
+from tandem.registry import conflicts, places
+from tandem.support.deadline import deadline
 from tandem.workload import Workload
+
+#: The start of a container waits as long.
+LOAD_SECONDS = 60
 
 
 @click.command()
@@ -22,7 +26,8 @@ def check() -> None:
 
     The build of the image and each start of a container do the same.
     """
-    require_runnable(Settings.current())
+    with deadline(LOAD_SECONDS):
+        require_runnable(Settings.current())
     click.echo(f"{counted(len(runtime.get_broker().actors), 'actor')} can run; next: queue actors, queue config")
 
 
@@ -67,6 +72,20 @@ def _refuse_missing_debugger(effective: Settings) -> None:
 
 def require_runnable(effective: Settings) -> tuple[Workload, ...]:
     """Load everything as the processes of a container do; return the workloads. Raises LoadError and SettingsError."""
+    try:
+        return _load_everything(effective)
+    except (registry.LoadError, SettingsError):
+        raise
+    except Exception as error:
+        # Of a function of a workload, such as the one that makes its blueprint.
+        line = (
+            f"{places.of_error(error)}: {type(error).__name__}: {' '.join(str(error).split()) or 'no reason was given'}"
+        )
+        raise registry.LoadError([line]) from error
+
+
+def _load_everything(effective: Settings) -> tuple[Workload, ...]:
+    _refuse_invalid_files()
     loaded = registry.load_and_verify(effective)
     _refuse_duplicate_commands(loaded)
     _refuse_unknown_queues(effective)
@@ -77,6 +96,17 @@ def require_runnable(effective: Settings) -> tuple[Workload, ...]:
 
         create_app(effective)
     return loaded
+
+
+def _refuse_invalid_files() -> None:
+    """Raise SettingsError for a file of a program or of a start step that a container would refuse."""
+    _, lines = programs.read()
+    try:
+        start_steps.steps()
+    except start_steps.StepFailed as error:
+        lines.append(str(error))
+    if lines:
+        raise SettingsError(lines)
 
 
 def _refuse_duplicate_commands(workloads: tuple[Workload, ...]) -> None:

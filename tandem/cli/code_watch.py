@@ -8,18 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from tandem import registry
 from tandem.cli.check import require_runnable
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
+from tandem.support.deadline import deadline
 from tandem.workload import Workload
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.1
 #: A module that blocks when it is imported must not block the watcher for ever (seconds).
-CHECK_SECONDS = 30.0
+CHECK_SECONDS = 10
+#: For code that blocks without letting the interpreter go on.
+MARGIN_SECONDS = 2.0
 
 
 def changes(folder: Path) -> Iterator[list[Path]]:
@@ -41,8 +45,8 @@ def _states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     for path in folder.rglob("*.py"):
         try:
             state = path.stat()
-        except FileNotFoundError:
-            continue  # an editor replaces a file by renaming another one
+        except OSError:
+            continue  # an editor replaces a file by renaming another one; or a link leads to itself
         yield path, (state.st_mtime_ns, state.st_size)
 
 
@@ -50,8 +54,8 @@ def can_run(and_then: Callable[[tuple[Workload, ...]], None] = lambda _loaded: N
     """Return whether the application can run; a forked process loads it, logs its errors, and calls `and_then`."""
     child = os.fork()
     if child == 0:
-        os._exit(_check(and_then))
-    deadline = time.monotonic() + CHECK_SECONDS
+        _check_and_exit(and_then)
+    deadline = time.monotonic() + CHECK_SECONDS + MARGIN_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -63,12 +67,18 @@ def can_run(and_then: Callable[[tuple[Workload, ...]], None] = lambda _loaded: N
     return False
 
 
-def _check(and_then: Callable[[tuple[Workload, ...]], None]) -> int:
+def _check_and_exit(and_then: Callable[[tuple[Workload, ...]], None]) -> NoReturn:
+    """Check, and end this process: whatever the application does, nothing of its parent may run in this fork."""
+    code = 1
     try:
-        and_then(require_runnable(Settings.current()))
+        with deadline(CHECK_SECONDS):
+            and_then(require_runnable(Settings.current()))
+        code = 0
     except (registry.LoadError, SettingsError) as error:
         for line in error.lines:
             logger.error("%s", line)
+    except BaseException:
+        logger.exception("the check broke")
+    finally:
         sys.stderr.flush()
-        return 1
-    return 0
+        os._exit(code)

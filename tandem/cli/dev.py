@@ -6,8 +6,8 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,8 +41,7 @@ def dev(port: int, sync: bool) -> None:
     terminal.
     """
     logs.configure("INFO", "text")
-    # The package of the application lies here; a console script has only its own folder on its path.
-    sys.path.insert(0, str(Path.cwd()))
+    _require_free(port)
     with _transport(sync) as variables:
         os.environ.update(variables)
         # Everything that a check needs but the application: a check is then a fork, and takes a tenth of a second.
@@ -52,6 +51,18 @@ def dev(port: int, sync: bool) -> None:
         if not code_watch.can_run():
             raise click.exceptions.Exit(78)
         _run(port)
+
+
+def _require_free(port: int) -> None:
+    """Raise click.ClickException if another program listens at the port."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise click.ClickException(
+                f"port {port} cannot be used: {error.strerror}; try --port {port + 1}"
+            ) from error
 
 
 @contextmanager
@@ -162,7 +173,9 @@ def _serve(port: int) -> None:
             """Log without colours, which the log's format would escape."""
             self.log("info", '"%s" %s %s', self.requestline, code, size)
 
-    make_server("127.0.0.1", port, create_app(), threaded=True, request_handler=RequestHandler).serve_forever()
+    server = make_server("127.0.0.1", port, create_app(), threaded=True, request_handler=RequestHandler)
+    logger.info("ready at http://127.0.0.1:%d", port)
+    server.serve_forever()
 
 
 def _consume() -> None:
@@ -176,7 +189,7 @@ def _run(port: int) -> None:
     processes = Processes(port)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     processes.start()
-    logger.info("http://127.0.0.1:%d watches %s; Ctrl+C stops it", port, folder)
+    logger.info("watching %s; Ctrl+C stops it", folder)
     try:
         for changed in code_watch.changes(folder):
             for name, code in processes.ended():

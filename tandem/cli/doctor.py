@@ -6,7 +6,6 @@ import ast
 import base64
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.metadata import distribution, version
 from pathlib import Path
 
@@ -52,7 +51,10 @@ def _overwritten() -> Iterator[str]:
     """
     for file in distribution("tandem").files or []:
         path = Path(str(file.locate()))
-        if file.hash is None or file.hash.mode != "sha256" or not path.exists():
+        if file.hash is None or file.hash.mode != "sha256":
+            continue
+        if not path.exists():
+            yield f"{path} was removed from this image"
             continue
         found = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
         if found != file.hash.value:
@@ -67,14 +69,24 @@ def _in_code(folder: Path) -> Iterator[str]:
             f'workloads = ("{application()}.greetings", …)'
         )
     for path in sorted(folder.rglob("*.py")):
-        with suppress(SyntaxError, UnicodeDecodeError):  # queue check reports these
-            for node in ast.walk(ast.parse(path.read_text())):
-                yield from (f"{path}:{node.lineno}: {problem}" for problem in _problems(node))  # type: ignore[attr-defined]
+        if "tests" in path.relative_to(folder).parts:
+            continue
+        try:
+            tree = ast.parse(path.read_text())
+        except (SyntaxError, UnicodeDecodeError) as error:
+            yield f"{path}:{getattr(error, 'lineno', 1)}: it cannot be read: {error}"
+            continue
+        for node in ast.walk(tree):
+            yield from (f"{path}:{node.lineno}: {problem}" for problem in _problems(node))  # type: ignore[attr-defined]
 
 
 def _problems(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom) and node.module:
         yield from _of_import(node.module, [alias.name for alias in node.names])
+    elif isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.name != "tandem":
+                yield from _of_import(alias.name, [])
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Workload":
         given = {keyword.arg for keyword in node.keywords}
         for old in sorted(given & RENAMED_OF_WORKLOAD.keys(), key=str):
@@ -88,10 +100,10 @@ def _of_import(module: str, names: list[str]) -> Iterator[str]:
         for name in names:
             if name not in tandem.__all__ and name != "*":
                 yield f"tandem has no {name}" + (f": it is {RENAMED[name]}" if name in RENAMED else "")
-    elif module.startswith("tandem.") and not module.startswith("tandem.testing"):
+    elif module.startswith("tandem.") and not module.startswith(("tandem.testing", "tandem.sql")):
         yield f"{module} is private and may change in any version: import from tandem"
     elif module.startswith(OLD_PACKAGES):
-        new = ", ".join(RENAMED.get(name, name) for name in names)
+        new = ", ".join(RENAMED.get(name, name) for name in names) or "…"
         yield f"{module} has moved: from tandem import {new}"
 
 

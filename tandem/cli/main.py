@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -51,6 +52,8 @@ def queue() -> None:
 
 def main() -> None:
     """Run the command `queue`. Exits with 78 if a setting or a workload is invalid."""
+    # Last, for the package of an application in this folder: a console script has only its own one on its path.
+    sys.path.append(str(Path.cwd()))
     try:
         queue(prog_name="queue")
     except SettingsError as error:

@@ -13,7 +13,7 @@ import click
 from tandem import logs, registry, runtime
 from tandem.cli import code_watch
 from tandem.config.settings import Settings
-from tandem.process import supervisor
+from tandem.process import programs, supervisor
 from tandem.process.supervisor import SupervisorUnavailable
 from tandem.registry import places
 from tandem.schedules import definitions
@@ -47,6 +47,8 @@ def take_over(changed: list[Path]) -> None:
         # gunicorn starts new processes and lets the old ones finish; a worker finishes its messages and is replaced.
         supervisor.send_signal("web", "HUP")
         supervisor.send_signal("worker", "TERM")
+        for program in programs.own():
+            supervisor.send_signal(program, "TERM")
         if definitions.read() != schedules:
             supervisor.send_signal("monitor", "TERM")
     except SupervisorUnavailable as error:

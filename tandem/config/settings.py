@@ -199,7 +199,7 @@ class Settings(SettingsBase):
         "Longest run of one message, in seconds. A stop waits as long (see STOP_GRACE_PERIOD).",
     )
     stop_grace_period: int = duration(
-        660,
+        720,
         1,
         172_800,
         "How long `docker compose stop` waits at most, such as 660s, 11m or 1h30m: at least MESSAGE_TIME_LIMIT + 60 "

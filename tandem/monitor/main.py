@@ -31,7 +31,7 @@ CHECKS = 15
 
 NO_GRACE_PERIOD = (
     "nobody has said how long a stop waits: Docker kills messages that still run after 10 s, unless it is told "
-    "otherwise (they run again); set STOP_GRACE_PERIOD=660s, and stop_grace_period in compose or docker run "
+    "otherwise (they run again); set STOP_GRACE_PERIOD=720s, and stop_grace_period in compose or docker run "
     "--stop-timeout to the same"
 )
 

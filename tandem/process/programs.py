@@ -118,6 +118,11 @@ def write(programs: Iterable[Program], folder: Path = STARTED) -> None:
         (folder / f"{program.name}.conf").write_text(_configuration(program))
 
 
+def own(folder: Path = STARTED) -> list[str]:
+    """Return the names of the programs of this container that are not Tandem's."""
+    return sorted(path.stem for path in folder.glob("*.conf") if path.stem not in OURS)
+
+
 def _configuration(program: Program) -> str:
     several = int(program.options.get("numprocs", "1")) > 1
     number = "%(process_num)02d"

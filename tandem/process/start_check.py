@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+
+from tandem.support.deadline import deadline
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 EXIT_SOFTWARE = 70  # EX_SOFTWARE: another start may succeed
@@ -53,7 +53,7 @@ def record_result() -> Iterator[None]:
 def await_result() -> tuple[int, str]:
     """Wait for the check; return its exit code, 0 if it passed, and an error that was not printed yet, or ''."""
     try:
-        with _FILE.open("rb") as file, _deadline(SECONDS):
+        with _FILE.open("rb") as file, deadline(SECONDS):
             fcntl.flock(file, fcntl.LOCK_SH)
             result = file.read()
     except FileNotFoundError:
@@ -68,20 +68,3 @@ def await_result() -> tuple[int, str]:
     if result == _REFUSED:
         return EXIT_CONFIG, ""
     return EXIT_SOFTWARE, "the check of the workloads was killed before its end: check whether memory is too low"
-
-
-@contextmanager
-def _deadline(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in the block after `seconds`. Main thread only."""
-
-    def end(*_: object) -> NoReturn:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        with suppress(TypeError):
-            signal.signal(signal.SIGALRM, before)

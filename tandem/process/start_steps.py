@@ -51,7 +51,7 @@ def plan_upgrade(wanted: bool) -> None:
 
 def steps(folder: Path = FOLDER) -> list[Path]:
     """Return the start steps in their order. Raises StepFailed for a file that is none."""
-    found = sorted(folder.iterdir())
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in found:
         if not _NAME.fullmatch(path.name):
             raise StepFailed(f"{path} is no start step: expected a name such as 10-migrate; rename or remove it")
@@ -83,6 +83,9 @@ def run(command: Sequence[str | Path], seconds: float, out: BinaryIO, *, name: s
     timer.start()
     last = deque[bytes](maxlen=1)
     form = as_json if json else prefixed
+    # One that hangs has printed nothing yet.
+    out.write(form(name, b"begins"))
+    out.flush()
     output = cast(BinaryIO, process.stdout)
     try:
         for line in iter(lambda: output.readline(_MAX_LINE), b""):
@@ -151,7 +154,7 @@ def run_all(config: Settings, folder: Path = FOLDER) -> None:
     if UPGRADE.exists():
         # Behind a lock of the database, so that one container at a time does it.
         _run(_UPGRADE_COMMAND, "database", config)
-    found = steps(folder) if folder.is_dir() else []
+    found = steps(folder)
     if config.redis_url is None or not found:
         _run_each(found, config)
         return

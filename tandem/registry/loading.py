@@ -90,7 +90,7 @@ def _workloads() -> Iterator[Workload]:
 def _registry(name: str) -> object:
     try:
         return getattr(import_module(name), "workloads", None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             line = f"TANDEM_APP={name} is invalid: there is no module {error.name}; expected a package with `workloads`"
             raise LoadError([line]) from error
@@ -104,7 +104,12 @@ def _workload(name: str) -> Workload:
         module = import_module(name)
         if hasattr(module, "__path__") and find_spec(f"{name}.workload"):
             module = import_module(f"{name}.workload")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            line = (
+                f"{application()}/__init__.py names {name}, which does not exist: correct the name, or remove the line"
+            )
+            raise LoadError([line]) from error
         raise LoadError([_import_failure(error)]) from error
     found = getattr(module, "workload", None)
     if not isinstance(found, Workload):
@@ -113,13 +118,13 @@ def _workload(name: str) -> Workload:
     return found
 
 
-def _import_failure(error: Exception) -> str:
+def _import_failure(error: BaseException) -> str:
     """Return one line with the place in the application's code where the import failed."""
     reason = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{places.of_error(error)}: {type(error).__name__}: {reason or 'no reason was given'}{_hint(error)}"
 
 
-def _hint(error: Exception) -> str:
+def _hint(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f": install the package of {error.name} in the image, or correct the import"
     if twin := conflicts.twin_of_actor(str(error)):

@@ -23,7 +23,7 @@ def of_function(function: object) -> str:
     return f"{_shown(Path(code.co_filename))}:{code.co_firstlineno}" if code else "?"
 
 
-def of_error(error: Exception) -> str:
+def of_error(error: BaseException) -> str:
     """Return the last frame of its traceback in the application's code, or the place of a syntax error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shown(Path(error.filename))}:{error.lineno}"

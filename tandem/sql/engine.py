@@ -155,4 +155,4 @@ def _set_up_sqlite(made: Engine, chosen: SqlSettings) -> None:
 
 def shown(url: URL) -> str:
     """Return a URL without user and password, for people."""
-    return url.set(username=None, password=None, drivername=url.get_backend_name()).render_as_string()
+    return URL.create(url.get_backend_name(), None, None, url.host, url.port, url.database).render_as_string()

@@ -9,13 +9,16 @@
 | clock | a clock that stands still until `clock.forward(seconds)` |
 | container | starts the image under test: `container(SETTING="value")`; needs Docker and the extra `testing` |
 
-Nothing has to be imported in a certain order. Settings are those of the environment: use `monkeypatch.setenv`.
+| environment | sets variables for this test: `environment(GREETING="Welcome")` |
+
+Nothing has to be imported in a certain order. Settings are those of the environment; they are read once, so a test sets
+them with `environment`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,20 +123,43 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def container() -> Iterator[Callable[..., RunningContainer]]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return a function that sets environment variables for this test: `environment(GREETING="Welcome")`.
+
+    Settings are read once in a process; this makes them be read again, also after the test.
+    """
+
+    def set_all(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        settings.reset()
+
+    yield set_all
+    settings.reset()
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Callable[..., RunningContainer]]:
     """Return a function that starts the image under test with these settings and waits until it is healthy.
 
-    The image is that of TANDEM_TEST_IMAGE. When it does not become healthy, the error has its log.
+    `container(GREETING="Welcome", files={"/run/secrets/token": "…"})`: files are mounted, readable for all. The image
+    is that of TANDEM_TEST_IMAGE. When it does not become healthy, the error has its log.
     """
     from tandem.testing.running_container import RunningContainer
 
     started: list[RunningContainer] = []
 
-    def start(**environment: str) -> RunningContainer:
+    def start(*, files: Mapping[str, str] | None = None, **environment: str) -> RunningContainer:
         image = os.environ.get(IMAGE_VARIABLE)
         if not image:
             raise pytest.UsageError(f"no image under test: set {IMAGE_VARIABLE}=NAME, as bin/test does")
-        one = RunningContainer(image, {"RATE_LIMIT": "0", **environment}).start()
+        volumes: dict[str, str] = {}
+        for inside, text in (files or {}).items():
+            path = tmp_path / f"{len(volumes)}-{Path(inside).name}"
+            path.write_text(text)
+            path.chmod(0o644)
+            volumes[str(path)] = inside
+        one = RunningContainer(image, {"RATE_LIMIT": "0", **environment}, volumes=volumes).start()
         started.append(one)
         try:
             return one.await_healthy()

@@ -50,12 +50,15 @@ class MemoryLimitTooSmall(Exception):
 
 
 class Stop:
-    """The first SIGTERM or SIGINT, or `queue stop-workers`, asks for a drain; a second signal ends the process."""
+    """The first SIGTERM or SIGINT, or `queue stop-workers`, asks for a drain; the same signal again ends the process.
+
+    Ctrl+C in a terminal sends SIGINT to all its processes, and the one that has started this one then sends SIGTERM.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Event()
         self._asked = False
-        self._signalled = False
+        self._signals = set[int]()
         self.reason = ""
 
     def listen(self) -> None:
@@ -64,10 +67,10 @@ class Stop:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._signalled:
+        if number in self._signals:
             # Unacknowledged messages are requeued, so exiting without any clean-up loses nothing.
             os._exit(EXIT_KILLED)
-        self._signalled = True
+        self._signals.add(number)
         self.ask(signal.Signals(number).name)
 
     def ask(self, reason: str) -> None:

@@ -68,6 +68,14 @@ def test_a_name_that_no_image_can_have_is_refused(tmp_path: Path, name: str) -> 
     assert not (tmp_path / name).exists()
 
 
+def test_an_empty_clone_is_filled_and_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "my-service" / ".git").mkdir(parents=True)
+    assert run(str(tmp_path / "my-service")).exit_code == 0
+    (tmp_path / "in-the-way").write_text("mine")
+    assert "is not empty: expected a new folder" in run(str(tmp_path / "in-the-way")).output
+    assert "is the name of Tandem's own images" in run(str(tmp_path / "tandem")).output
+
+
 def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "my-service").mkdir()
     (tmp_path / "my-service/notes.txt").write_text("mine")

@@ -211,7 +211,10 @@ def workload(name: str, **arguments: str) -> str:
             "workloads = ('a',)\n",
             "a is listed in registered/__init__.py, but has no `workload`; expected workload = Work",
         ),
-        ("workloads = ('gone',)\n", "No module named 'gone': install the package of gone in the image, or correct the"),
+        (
+            "workloads = ('gone',)\n",
+            "registered/__init__.py names gone, which does not exist: correct the name, or remove the",
+        ),
     ],
 )
 def test_an_application_that_is_none_is_refused_in_one_line(tmp_path: Path, module: str | None, line: str) -> None:

@@ -126,7 +126,21 @@ def test_saved_code_runs_and_broken_code_stops_nothing(dev: Dev) -> None:
     dev.await_true(lambda: "the old code goes on" in dev.read(), "the error")
     assert "versions.py:1: SyntaxError" in dev.output
     assert dev.versions()["web"] == "two"
+    # Errors of all kinds: none may run anything of the parent in its fork, or end it.
+    for broken, reason in (
+        ("import sys; sys.exit(3)\n", "versions.py:1: SystemExit: 3"),
+        ("def fails(_):\n    return 1 / 0\n", "ZeroDivisionError"),
+    ):
+        workload = "" if "exit" in broken else "\nworkload = Workload(name='versions', blueprint=fails)\n"
+        (dev.folder / "mine" / "versions.py").write_text(
+            broken + WORKLOAD.format(version="x", before="pass") + workload
+        )
+        dev.await_true(lambda reason=reason: reason in dev.read(), reason)  # type: ignore[misc]
+        assert dev.versions()["web"] == "two"
+    dev.save("four")
+    dev.await_true(lambda: dev.versions().get("web") == "four", "the mended version")
     assert dev.stop() == 0
+    assert "Traceback" not in dev.read()
 
 
 def test_breakpoint_in_an_actor_stops_in_the_terminal(dev: Dev) -> None:
@@ -146,6 +160,17 @@ def test_breakpoint_in_an_actor_stops_in_the_terminal(dev: Dev) -> None:
     dev.type("c\n")
     assert sender.wait(20) == 0
     assert dev.versions()["actor"] == "one"
+
+
+def test_a_port_that_is_in_use_is_one_line_with_another_one(dev: Dev) -> None:
+    dev.save("one")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", dev.port))
+        taken.listen()
+        dev.start()
+        assert dev.process.wait(30) == 1
+    assert f"port {dev.port} cannot be used: Address already in use; try --port {dev.port + 1}" in dev.read()
 
 
 def test_code_that_cannot_run_is_one_line_at_the_start(dev: Dev) -> None:

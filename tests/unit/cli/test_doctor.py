@@ -40,7 +40,10 @@ def test_a_changed_file_of_the_platform_is_named(tmp_path: Path, monkeypatch: py
     ended = run(tmp_path, monkeypatch, orders=GOOD)
 
     assert ended.exit_code == 1
-    assert [line.partition(" ")[0] for line in ended.output.splitlines()[:-1]] == [str(installed / "tandem/changed.py")]
+    assert [line.partition(" ")[0] for line in ended.output.splitlines()[:-1]] == [
+        str(installed / "tandem/changed.py"),
+        str(installed / "tandem/gone.py"),
+    ]
 
 
 def test_an_application_of_today_has_nothing_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +61,8 @@ def test_an_application_of_today_has_nothing_to_change(tmp_path: Path, monkeypat
         ("\nfrom tandem import Nothing\n", "orders.py:2: tandem has no Nothing"),
         ("from tandem.broker.broker import Broker\n", "tandem.broker.broker is private and may change in any version"),
         ("from app.queueing.broker import installed\n", "app.queueing.broker has moved: from tandem import get_broker"),
+        ("import tandem.runtime\n", "orders.py:1: tandem.runtime is private"),
+        ("def oh(:\n", "orders.py:1: it cannot be read: "),
         ("Workload(name='a', at_once=f)\n", "orders.py:1: Workload(at_once=…) is Workload(max_concurrency=…)"),
         ("get_broker().submit(m)\n", "orders.py:1: Broker.submit is Broker.enqueue_once"),
     ],
@@ -71,12 +76,10 @@ def test_what_was_renamed_is_named_with_file_and_line(
     assert ended.output.endswith("next: make 1 change, then queue check\n")
 
 
-def test_the_old_registry_is_found_and_a_syntax_error_is_left_to_queue_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_old_registry_and_what_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run(tmp_path, monkeypatch, workloads="def load():\n    return ()\n", orders="def oh(:\n")
     assert "a_shop/workloads.py is not read any more: name the modules in" in ended.output
-    assert ended.output.count("\n") == 2
+    assert "orders.py:1: it cannot be read: " in ended.output
 
 
 def test_an_executor_of_a_pool_is_no_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,14 +221,14 @@ def test_the_grace_period_of_compose_covers_all_groups_that_stop_one_after_the_o
     assert len(fixed) == len(programs) - 1  # the worker's is derived
     assert sum(fixed) == OTHER_GROUPS_SECONDS
     assert grace and int(grace[1]) == Settings().stop_grace_period
-    with pytest.raises(SettingsError, match=r"STOP_GRACE_PERIOD=660s is invalid.* expected at least 3660s"):
+    with pytest.raises(SettingsError, match=r"STOP_GRACE_PERIOD=720s is invalid.* expected at least 3660s"):
         read({"MESSAGE_TIME_LIMIT": "3600"})
     assert read({"MESSAGE_TIME_LIMIT": "3600", "STOP_GRACE_PERIOD": "3700s"}).stop_grace_period == 3700
 
 
 def test_compose_tells_the_container_what_it_tells_docker() -> None:
     for path in (ROOT / "compose.yaml", ROOT / "tandem/skeleton/compose.yaml.jinja"):
-        assert path.read_text().count(" ${STOP_GRACE_PERIOD:-660s}") == 2
+        assert path.read_text().count(" ${STOP_GRACE_PERIOD:-720s}") == 2
 
 
 def test_a_debugger_is_for_development_only() -> None:

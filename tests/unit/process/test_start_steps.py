@@ -52,7 +52,7 @@ def test_a_file_that_is_no_step_is_refused(tmp_path: Path, name: str, mode: int,
 
 def test_the_output_of_a_step_has_its_name(tmp_path: Path) -> None:
     path = step(tmp_path, "10-migrate", "echo one; echo two >&2")
-    assert ran(path) == "10-migrate | one\n10-migrate | two\n"
+    assert ran(path) == "10-migrate | begins\n10-migrate | one\n10-migrate | two\n"
     assert '"process": "10-migrate", "message": "two"}' in ran(path, json=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from typing import Any
@@ -87,3 +88,16 @@ def test_what_redis_refuses_is_said_once_and_not_called_waiting(
     (record,) = caplog.records
     assert record.levelname == "ERROR" and "Redis refused a command: WRONGTYPE" in record.getMessage()
     assert "choose another one: REDIS_URL" in record.getMessage()
+
+
+def test_ctrl_c_and_the_sigterm_of_a_parent_are_one_request_and_ctrl_c_twice_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(main.os, "_exit", exits.append)
+    stop = Stop()
+    stop._on_signal(signal.SIGINT, None)
+    stop._on_signal(signal.SIGTERM, None)
+    assert (stop.reason, exits) == ("SIGINT", [])
+    stop._on_signal(signal.SIGINT, None)
+    assert exits == [main.EXIT_KILLED]

@@ -1,0 +1,280 @@
+"""Kills everything around a database, each time at a chosen moment, and then looks at every row.
+
+Clients hand in entries; each is settled by a message that was sent in the transaction of its row, and receipted by one
+that was sent in the transaction of the settlement (tests/sqlapp/ledger.py). Workers, web, the program outbox, Redis,
+the database and the container are killed right before and right after commits, sendings and acknowledgements.
+
+    .venv/bin/python -m tests.chaos.sql [--messages 3000] [--kills 60] [--database-restarts 0] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+
+import httpx
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
+
+from tests.integration.tandem import LABEL, Tandem, await_true
+
+TAG = os.environ.get("TANDEM_TEST_TAG", "test")
+SQLAPP_IMAGE, POSTGRES_IMAGE = f"tandem-sqlapp:{TAG}", f"tandem-postgres:{TAG}"
+URL = "postgresql://tandem:tandem@postgres/tandem"
+ADMIN_URL = "postgresql://postgres:postgres@postgres/postgres"
+ALWAYS = {"Name": "always"}
+SENDERS = 4
+# Numbers from here on are refused by the application after it has sent their messages.
+REFUSED = 1_000_000
+POINT_SECONDS = 4.0
+DRAIN_SECONDS = 120.0
+KILLED = ("itself", "redis", "database", "container")
+POINTS = [
+    *product(("worker",), ("before", "after"), ("commit", "send", "ack"), KILLED),
+    *product(("web",), ("before", "after"), ("commit", "send"), KILLED),
+]
+POINTS_OF_OUTBOX = [*product(("outbox",), ("before", "after"), ("send",), KILLED)]
+
+
+class Database:
+    """A PostgreSQL that comes back when it was killed."""
+
+    started = True
+
+    def __init__(self, network: Network) -> None:
+        self._container = DockerContainer(POSTGRES_IMAGE).with_network(network).with_network_aliases("postgres")
+        self._container.with_kwargs(labels={LABEL: "postgres"}, restart_policy=ALWAYS)
+
+    def start(self) -> Database:
+        """Start it, and wait until it answers."""
+        self._container.start()
+        HealthcheckWaitStrategy().with_startup_timeout(60).wait_until_ready(self._container)
+        return self
+
+    def restart(self) -> None:
+        """Restart the server, as an update of it does."""
+        self._container.get_wrapped_container().restart(timeout=5)
+
+    def numbers(self, query: str) -> list[tuple[int, ...]]:
+        """Return the rows of a query for whole numbers."""
+        command = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "--username=postgres", "tandem", "-c", query]
+        code, output = self._container.get_wrapped_container().exec_run(command)
+        assert code == 0, output.decode()
+        return [tuple(map(int, line.split("|"))) for line in output.decode().split()]
+
+    def logs(self) -> str:
+        """Return what the server has logged."""
+        return str(self._container.get_wrapped_container().logs(tail=50).decode())
+
+    def remove(self) -> None:
+        """Remove it by force."""
+        self._container.stop(delete_volume=True)
+
+
+@dataclass
+class Report:
+    """What a run did, and each promise that was broken."""
+
+    messages: int = 0
+    reached: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def summary(self) -> str:
+        """Return it in a few lines."""
+        kills = ", ".join(f"{count} {name}" for name, count in sorted(self.reached.items()))
+        lines = [f"{self.messages} entries, {sum(self.reached.values())} kills ({kills}) in {self.seconds:.0f} s"]
+        return "\n".join([*lines, *(self.broken or ["0 promises broken"])])
+
+
+@contextmanager
+def containers() -> Iterator[tuple[Tandem, Database]]:
+    """Run the application and its database, which both come back when they die."""
+    with Network() as network:
+        database = Database(network)
+        settings = {"DATABASE_URL": URL, "ADMIN_URL": ADMIN_URL, "ALERT_INTERVAL": "3600", "WEB_WORKERS": "2"}
+        tandem = Tandem(network, settings, image=SQLAPP_IMAGE, restart_policy=ALWAYS)
+        try:
+            database.start()
+            yield tandem.start().await_healthy(), database
+        finally:
+            tandem.remove()
+            database.remove()
+
+
+class Run:
+    """One run: senders in threads, kills on the calling one."""
+
+    def __init__(self, tandem: Tandem, database: Database, seed: int) -> None:
+        self._tandem, self._database = tandem, database
+        self._random = random.Random(seed)  # noqa: S311
+        self._points = iter(self._random.sample(POINTS * 4, k=len(POINTS) * 4))
+        self._outbox_points = iter(self._random.sample(POINTS_OF_OUTBOX * 20, k=len(POINTS_OF_OUTBOX) * 20))
+        self.report = Report()
+
+    def run(self, messages: int, kills: int, database_restarts: int) -> Report:
+        """Hand in the messages while things are killed, wait until all is done, and look at every row."""
+        began = time.monotonic()
+        self.report.messages = messages
+        with ThreadPoolExecutor(SENDERS) as pool:
+            # As slow as the kills are, so that there is always something under way.
+            pace = max(kills, database_restarts * 5) * 1.2 / messages * SENDERS
+            sending = [pool.submit(self._hand_in, range(first, messages, SENDERS), pace) for first in range(SENDERS)]
+            while self._kills() < kills and not all(one.done() for one in sending):
+                self._kill()
+            for _ in range(database_restarts):
+                time.sleep(self._random.uniform(2, 5))
+                self._database.restart()
+                self.report.reached["restart of the database"] += 1
+            for one in sending:
+                one.result()
+        while self._kills() < kills:
+            self._hand_in(range(self.report.messages, self.report.messages + 20), 0)
+            self.report.messages += 20
+            self._kill()
+        self._disarm()
+        self._await_end()
+        self._check()
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def _kills(self) -> int:
+        return sum(count for name, count in self.report.reached.items() if not name.startswith("restart"))
+
+    def _hand_in(self, numbers: range, pace: float) -> None:
+        for number in numbers:
+            self._put(f"/entries/{number}", 201)
+            if number % 5 == 0:
+                self._put(f"/refused/{REFUSED + number}", 422)
+            time.sleep(pace)
+
+    def _put(self, path: str, wanted: int) -> None:
+        """Repeat a request until it gets the answer that is wanted, as a careful client does."""
+        deadline, status = time.monotonic() + 60, 0
+        while time.monotonic() < deadline:
+            try:
+                status = self._tandem.request("PUT", path, timeout=5).status_code
+            except (httpx.HTTPError, AssertionError, ConnectionError):
+                status = 0
+            if status == wanted:
+                return
+            time.sleep(0.1)
+        self.report.broken.append(f"PUT {path} was never answered with {wanted}, the last answer was {status}")
+
+    def _kill(self) -> None:
+        """Arm a point, and wait until it is reached; also one of the outbox, which has work after some kills only."""
+        point = " ".join(next(self._points))
+        self._arm(" ".join(next(self._outbox_points)))
+        self._arm(point)
+        who, *_, what = point.split()
+        deadline = time.monotonic() + POINT_SECONDS
+        while time.monotonic() < deadline:
+            if not self._is_armed(who):
+                self.report.reached[f"{what} by {who}"] += 1
+                if what in ("database", "container"):
+                    time.sleep(1)
+                return
+            time.sleep(0.1)
+
+    def _arm(self, point: str) -> None:
+        with_retries(
+            lambda: self._tandem.request("POST", "/kill-points", json={"point": point}, timeout=5).status_code == 204
+        )
+
+    def _is_armed(self, who: str) -> bool:
+        ran = subprocess.run(
+            ["docker", "exec", self._tandem.docker.id or "", "test", "-e", f"/run/tandem/kill-points/{who}"],
+            capture_output=True,
+            timeout=20,
+        )
+        # Neither there, nor a container to look into: it was reached.
+        return ran.returncode == 0
+
+    def _disarm(self) -> None:
+        def disarmed() -> bool:
+            return self._tandem.run("rm", "-rf", "/run/tandem/kill-points")[0] == 0
+
+        with_retries(disarmed)
+
+    def _await_end(self) -> None:
+        def is_done() -> bool:
+            try:
+                ((receipts, waiting),) = self._database.numbers(
+                    "SELECT (SELECT count(DISTINCT entry) FROM receipts), (SELECT count(*) FROM tandem_outbox)"
+                )
+            except AssertionError:
+                return False  # the database starts again
+            return receipts >= self.report.messages and waiting == 0
+
+        try:
+            await_true(is_done, seconds=DRAIN_SECONDS, what="every entry has its receipt")
+        except AssertionError as error:
+            self.report.broken.append(str(error))
+
+    def _check(self) -> None:
+        entries = {number for (number,) in self._database.numbers("SELECT number FROM entries")}
+        expected = set(range(self.report.messages))
+        settled = Counter(self._database.numbers("SELECT entry, part FROM settlements"))
+        wanted: Counter[tuple[int, ...]] = Counter(
+            {(number, 0): 1 for number in expected} | {(number, 1): 1 for number in expected if number % 10 == 0}
+        )
+        receipts = Counter(number for (number,) in self._database.numbers("SELECT entry FROM receipts"))
+        ((waiting,),) = self._database.numbers("SELECT count(*) FROM tandem_outbox")
+        for what, count in {
+            "entries lost": len(expected - entries),
+            "rows of refused requests": len(entries - expected),
+            "settlements lost": (wanted - settled).total(),
+            "settlements doubled or of nobody": (settled - wanted).total(),
+            "receipts lost": (Counter(expected) - receipts).total(),
+            "receipts doubled or of rolled-back rows": (receipts - Counter(expected)).total(),
+            "messages left in the outbox": waiting,
+        }.items():
+            if count:
+                self.report.broken.append(f"{count} {what}")
+        stats = self._tandem.output("queue", "failed", "show", "--json")
+        if stats.strip() != "[]":
+            self.report.broken.append(f"dead letters: {stats[:500]}")
+
+
+def with_retries(step: object, seconds: float = 60) -> None:
+    """Repeat a step until it returns True: containers die and come back."""
+
+    def tried() -> bool:
+        try:
+            return bool(step())  # type: ignore[operator]
+        except Exception:
+            return False
+
+    await_true(tried, seconds=seconds, what="a container that answers")
+
+
+def main() -> int:
+    """Run it, print the report, and return 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=3000)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--database-restarts", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}", flush=True)
+    with containers() as (tandem, database):
+        report = Run(tandem, database, chosen.seed).run(chosen.messages, chosen.kills, chosen.database_restarts)
+        print(report.summary())
+        if report.broken:
+            print(tandem.logs()[-8000:])
+    return bool(report.broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+"""The application for the platform's tests with a database."""
+
+workloads = ("sqlapp.ledger",)
