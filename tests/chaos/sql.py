@@ -10,7 +10,6 @@ the database and the container are killed right before and right after commits, 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import subprocess
 import sys
@@ -23,15 +22,11 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import httpx
-from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
-from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
-from tests.integration.tandem import LABEL, Tandem, await_true
+from tests.integration.databases import SQLAPP_IMAGE, Server, server
+from tests.integration.tandem import Tandem, await_true
 
-TAG = os.environ.get("TANDEM_TEST_TAG", "test")
-SQLAPP_IMAGE, POSTGRES_IMAGE = f"tandem-sqlapp:{TAG}", f"tandem-postgres:{TAG}"
-URL = "postgresql://tandem:tandem@postgres/tandem"
 ADMIN_URL = "postgresql://postgres:postgres@postgres/postgres"
 ALWAYS = {"Name": "always"}
 SENDERS = 4
@@ -45,41 +40,6 @@ POINTS = [
     *product(("web",), ("before", "after"), ("commit", "send"), KILLED),
 ]
 POINTS_OF_OUTBOX = [*product(("outbox",), ("before", "after"), ("send",), KILLED)]
-
-
-class Database:
-    """A PostgreSQL that comes back when it was killed."""
-
-    started = True
-
-    def __init__(self, network: Network) -> None:
-        self._container = DockerContainer(POSTGRES_IMAGE).with_network(network).with_network_aliases("postgres")
-        self._container.with_kwargs(labels={LABEL: "postgres"}, restart_policy=ALWAYS)
-
-    def start(self) -> Database:
-        """Start it, and wait until it answers."""
-        self._container.start()
-        HealthcheckWaitStrategy().with_startup_timeout(60).wait_until_ready(self._container)
-        return self
-
-    def restart(self) -> None:
-        """Restart the server, as an update of it does."""
-        self._container.get_wrapped_container().restart(timeout=5)
-
-    def numbers(self, query: str) -> list[tuple[int, ...]]:
-        """Return the rows of a query for whole numbers."""
-        command = ["psql", "--no-psqlrc", "--tuples-only", "--no-align", "--username=postgres", "tandem", "-c", query]
-        code, output = self._container.get_wrapped_container().exec_run(command)
-        assert code == 0, output.decode()
-        return [tuple(map(int, line.split("|"))) for line in output.decode().split()]
-
-    def logs(self) -> str:
-        """Return what the server has logged."""
-        return str(self._container.get_wrapped_container().logs(tail=50).decode())
-
-    def remove(self) -> None:
-        """Remove it by force."""
-        self._container.stop(delete_volume=True)
 
 
 @dataclass
@@ -99,24 +59,21 @@ class Report:
 
 
 @contextmanager
-def containers() -> Iterator[tuple[Tandem, Database]]:
+def containers() -> Iterator[tuple[Tandem, Server]]:
     """Run the application and its database, which both come back when they die."""
-    with Network() as network:
-        database = Database(network)
-        settings = {"DATABASE_URL": URL, "ADMIN_URL": ADMIN_URL, "ALERT_INTERVAL": "3600", "WEB_WORKERS": "2"}
+    with Network() as network, server("postgres", network, restart_policy=ALWAYS) as database:
+        settings = {"DATABASE_URL": database.url, "ADMIN_URL": ADMIN_URL, "ALERT_INTERVAL": "3600", "WEB_WORKERS": "2"}
         tandem = Tandem(network, settings, image=SQLAPP_IMAGE, restart_policy=ALWAYS)
         try:
-            database.start()
             yield tandem.start().await_healthy(), database
         finally:
             tandem.remove()
-            database.remove()
 
 
 class Run:
     """One run: senders in threads, kills on the calling one."""
 
-    def __init__(self, tandem: Tandem, database: Database, seed: int) -> None:
+    def __init__(self, tandem: Tandem, database: Server, seed: int) -> None:
         self._tandem, self._database = tandem, database
         self._random = random.Random(seed)  # noqa: S311
         self._points = iter(self._random.sample(POINTS * 4, k=len(POINTS) * 4))
@@ -135,7 +92,7 @@ class Run:
                 self._kill()
             for _ in range(database_restarts):
                 time.sleep(self._random.uniform(2, 5))
-                self._database.restart()
+                self._database.docker.restart(timeout=5)
                 self.report.reached["restart of the database"] += 1
             for one in sending:
                 one.result()

@@ -170,7 +170,7 @@ def test_a_program_of_ones_own_runs_beside_ours(start: Start, own: Callable[[str
     ("text", "error"),
     [
         (
-            "[program:relay]\ncommand=sleep 600\n",
+            "[program:relay]\ncommand=sleep 600\nstopwaitsecs=90\n",
             "STOP_GRACE_PERIOD=720s is invalid: the container would be killed before",
         ),
         ("[program:web]\ncommand=true\n", "/etc/tandem/programs/relay.conf: expected one section, [program:relay]"),

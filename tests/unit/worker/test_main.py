@@ -94,7 +94,7 @@ def test_ctrl_c_and_the_sigterm_of_a_parent_are_one_request_and_ctrl_c_twice_end
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exits: list[int] = []
-    monkeypatch.setattr(main.os, "_exit", exits.append)
+    monkeypatch.setattr("os._exit", exits.append)
     stop = Stop()
     stop._on_signal(signal.SIGINT, None)
     stop._on_signal(signal.SIGTERM, None)
