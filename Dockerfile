@@ -35,9 +35,9 @@ COPY --link app /src/app
 # DEV=1: with a debugger, for bin/dev.
 ARG DEV=0
 # Libraries of Debian's release only; a workload that needs more says so in a Dockerfile of its own.
-RUN --mount=type=cache,target=/root/.cache mkdir -p /opt/packages && shopt -s nullglob && for lock in app/*/requirements.lock; do \
-      uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement "$lock"; \
-    done && if [ "$DEV" = 1 ]; then uv pip install --quiet --target /opt/packages --no-deps --require-hashes --requirement /dist/debug.lock; fi && \
+RUN --mount=type=cache,target=/root/.cache mkdir -p /opt/packages && find app -mindepth 2 -maxdepth 2 -name requirements.lock -print0 | \
+      xargs --null --no-run-if-empty --max-args=1 uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement && \
+    if [ "$DEV" = 1 ]; then uv pip install --quiet --target /opt/packages --no-deps --require-hashes --requirement /dist/debug.lock; fi && \
     find /opt/packages -type d -name tests -prune -exec rm -rf {} +
 
 
