@@ -16,19 +16,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 
 import httpx
+from docker.errors import DockerException
 from testcontainers.core.network import Network
 
 from tests.integration.databases import SQLAPP_IMAGE, Server, server
 from tests.integration.tandem import Tandem, await_true
 
 ADMIN_URL = "postgresql://postgres:postgres@postgres/postgres"
-ALWAYS = {"Name": "always"}
 SENDERS = 4
 # Numbers from here on are refused by the application after it has sent their messages.
 REFUSED = 1_000_000
@@ -60,10 +60,10 @@ class Report:
 
 @contextmanager
 def containers() -> Iterator[tuple[Tandem, Server]]:
-    """Run the application and its database, which both come back when they die."""
-    with Network() as network, server("postgres", network, restart_policy=ALWAYS) as database:
+    """Run the application and its database."""
+    with Network() as network, server("postgres", network) as database:
         settings = {"DATABASE_URL": database.url, "ADMIN_URL": ADMIN_URL, "ALERT_INTERVAL": "3600", "WEB_WORKERS": "2"}
-        tandem = Tandem(network, settings, image=SQLAPP_IMAGE, restart_policy=ALWAYS)
+        tandem = Tandem(network, settings, image=SQLAPP_IMAGE)
         try:
             yield tandem.start().await_healthy(), database
         finally:
@@ -95,16 +95,25 @@ class Run:
                 self._database.docker.restart(timeout=5)
                 self.report.reached["restart of the database"] += 1
             for one in sending:
-                one.result()
+                self._revive_until(one)
         while self._kills() < kills:
-            self._hand_in(range(self.report.messages, self.report.messages + 20), 0)
-            self.report.messages += 20
-            self._kill()
+            more = range(self.report.messages, self.report.messages + 20)
+            self.report.messages += len(more)
+            with ThreadPoolExecutor(1) as pool:
+                handing_in = pool.submit(self._hand_in, more, 0.05)
+                self._kill()
+                self._revive_until(handing_in)
         self._disarm()
         self._await_end()
         self._check()
         self.report.seconds = time.monotonic() - began
         return self.report
+
+    def _revive_until(self, done: Future[None]) -> None:
+        while not done.done():
+            self._revive()
+            time.sleep(0.2)
+        done.result()
 
     def _kills(self) -> int:
         return sum(count for name, count in self.report.reached.items() if not name.startswith("restart"))
@@ -122,7 +131,7 @@ class Run:
         while time.monotonic() < deadline:
             try:
                 status = self._tandem.request("PUT", path, timeout=5).status_code
-            except (httpx.HTTPError, AssertionError, ConnectionError):
+            except (httpx.HTTPError, OSError, DockerException):  # it is dead, or has another port now
                 status = 0
             if status == wanted:
                 return
@@ -139,15 +148,24 @@ class Run:
         while time.monotonic() < deadline:
             if not self._is_armed(who):
                 self.report.reached[f"{what} by {who}"] += 1
-                if what in ("database", "container"):
-                    time.sleep(1)
+                print(f"{self._kills():>4}  {point}", flush=True)
                 return
             time.sleep(0.1)
 
+    def _revive(self) -> None:
+        """Start what was killed: Docker itself would wait longer after each time."""
+        for container in (self._tandem.docker, self._database.docker):
+            container.reload()
+            if container.status == "exited":
+                container.start()
+
     def _arm(self, point: str) -> None:
-        with_retries(
-            lambda: self._tandem.request("POST", "/kill-points", json={"point": point}, timeout=5).status_code == 204
-        )
+        def armed() -> bool:
+            self._revive()
+            answer = self._tandem.request("POST", "/kill-points", json={"point": point}, timeout=5)
+            return answer.status_code == 204
+
+        with_retries(armed)
 
     def _is_armed(self, who: str) -> bool:
         ran = subprocess.run(
@@ -160,12 +178,14 @@ class Run:
 
     def _disarm(self) -> None:
         def disarmed() -> bool:
+            self._revive()
             return self._tandem.run("rm", "-rf", "/run/tandem/kill-points")[0] == 0
 
         with_retries(disarmed)
 
     def _await_end(self) -> None:
         def is_done() -> bool:
+            self._revive()
             try:
                 ((receipts, waiting),) = self._database.numbers(
                     "SELECT (SELECT count(DISTINCT entry) FROM receipts), (SELECT count(*) FROM tandem_outbox)"
