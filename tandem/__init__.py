@@ -11,6 +11,7 @@
 | actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
 | schedules | Schedule; schedules: those that are added at run time |
 | Redis | connect, Clock |
+| SQL | Database; sql: session, transaction |
 | HTTP | openapi, sse, safe_http, Destinations |
 
 Names are imported lazily: `import tandem` alone costs nothing. Accessing any of them sets the broker on which
@@ -23,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tandem import openapi, safe_http, schedules, sse
+    from tandem import openapi, safe_http, schedules, sql, sse
     from tandem.broker.clock import Clock
     from tandem.broker.connection import connect
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
@@ -80,6 +81,7 @@ __all__ = [
     "safe_http",
     "schedules",
     "send_many",
+    "sql",
     "sse",
     "values",
 ]
@@ -109,6 +111,7 @@ _MODULES = {
     "openapi": "tandem.openapi",
     "safe_http": "tandem.safe_http",
     "schedules": "tandem.schedules",
+    "sql": "tandem.sql",
     "sse": "tandem.sse",
     "values": "tandem.config.values",
 }
