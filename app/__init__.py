@@ -2,5 +2,6 @@
 
 workloads = (
     "app.translation",
+    "app.reports",
     "app.webhooks",
 )
