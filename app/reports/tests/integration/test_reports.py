@@ -49,6 +49,6 @@ def test_a_killed_worker_loses_no_report(start: Start) -> None:
 
     for number in range(10):
         visit(tandem, f"/{number}")
-    tandem.output("kill", "-9", worker)
+    tandem.output("sh", "-c", f"kill -9 {worker}")
 
     await_report(tandem, 10, 10)
