@@ -317,17 +317,20 @@ class Broker(HookedBroker):
         self.emit_after("enqueue", message, delay)
         return stored
 
-    def send_relayed(self, messages: Sequence[Relayed]) -> None:
-        """Send messages from an outbox, each once. Raises redis.RedisError."""
-        ids = self._require_relayed_messages().send(messages, self.store.clock.now())
+    def send_relayed(self, messages: Sequence[Relayed]) -> list[str]:
+        """Send messages from an outbox, each once; return their ids in the queues, or ''. Raises redis.RedisError."""
+        return self._require_relayed_messages().send(messages, self.store.clock.now())
+
+    def after_relayed(self, messages: Sequence[Relayed], ids: Sequence[str]) -> None:
+        """Forget that messages were sent, after they were deleted from their outbox. Raises redis.RedisError.
+
+        If there is no worker, they are handled inline, now that no transaction of the outbox holds a lock.
+        """
+        self._require_relayed_messages().forget(messages)
         if self.binding.inline:
             for message, id_ in zip(messages, ids, strict=True):
                 if id_:
                     self.binding.inline(message.queue, id_)
-
-    def forget_relayed(self, messages: Sequence[Relayed]) -> None:
-        """Forget that messages were sent, after they were deleted from their outbox. Raises redis.RedisError."""
-        self._require_relayed_messages().forget(messages)
 
     def _require_relayed_messages(self) -> RelayedMessages:
         """Return what sends them, whose script is read once, and only where there is an outbox."""

@@ -66,7 +66,7 @@ class Relay:
 
     def sent_with_commit(self, messages: list[Relayed]) -> None:
         """Send messages whose rows were committed; never raises, because the program `outbox` sends them otherwise."""
-        if not self.in_background:
+        if not self.in_background or get_broker().binding.inline:
             self._send(messages)
             return
         self._waiting.put(messages)
@@ -104,10 +104,9 @@ class Relay:
             with relay_engine().begin() as connection:
                 ours = _delete(connection, [message.key for message in messages])
                 sent = [message for message in messages if message.key in ours]
-                if sent:
-                    get_broker().send_relayed(sent)
+                ids = get_broker().send_relayed(sent) if sent else []
             if sent:
-                get_broker().forget_relayed(sent)
+                get_broker().after_relayed(sent, ids)
         except (SQLAlchemyError, redis.RedisError, BrokerConnectionError) as error:
             level = logging.DEBUG if self._troubled else logging.WARNING
             self._troubled = True
@@ -147,10 +146,10 @@ def send_left_over(*, grace_ms: int = GRACE_MS) -> int:
             for row in rows
         ]
         if messages:
-            get_broker().send_relayed(messages)
+            ids = get_broker().send_relayed(messages)
             connection.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in rows])))
     if messages:
-        get_broker().forget_relayed(messages)
+        get_broker().after_relayed(messages, ids)
     return len(messages)
 
 

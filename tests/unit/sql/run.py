@@ -12,10 +12,10 @@ from tests.paths import ROOT
 HERE = Path(__file__).parent
 
 
-def run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run sql_tests.py in a folder with these settings."""
+def run(folder: Path, tests: str = "sql_tests.py", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a file of tests in a folder with these settings."""
     (folder / "conftest.py").write_text('pytest_plugins = ["tandem.testing"]\n')
-    (folder / "test_promises.py").write_text((HERE / "sql_tests.py").read_text())
+    (folder / "test_promises.py").write_text((HERE / tests).read_text())
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{HERE}", "TANDEM_APP": "bank", **settings}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", "."]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)

@@ -13,3 +13,9 @@ from tests.unit.sql.run import run
 def test_every_promise_holds_on_sqlite(tmp_path: Path) -> None:
     ended = run(tmp_path)
     assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.slow
+def test_messages_are_handled_where_there_are_no_workers(tmp_path: Path) -> None:
+    ended = run(tmp_path, "sync_tests.py", QUEUE_TRANSPORT="sync")
+    assert ended.returncode == 0, ended.stdout
