@@ -19,7 +19,8 @@ import click
 
 from tandem import logs
 from tandem.cli import code_watch
-from tandem.registry import places
+from tandem.registry import LoadError, places
+from tandem.workload import Workload
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +38,21 @@ def dev(port: int, sync: bool) -> None:
     """Run web and worker here for development, without Docker; a file that is saved runs within a second.
 
     Messages are in REDIS_URL, or in a redis-server that this command starts and that forgets them at the end. Where
-    there is none, each message is handled where it is sent (QUEUE_TRANSPORT=sync). `breakpoint()` stops in this
+    there is none, each message is handled where it is sent (QUEUE_TRANSPORT=sync). A database is that of DATABASE_URL,
+    or dev.db in this folder; its migrations run at the start, and when they are saved. `breakpoint()` stops in this
     terminal.
     """
     logs.configure("INFO", "text")
     _require_free(port)
+    if not {"DATABASE_URL", "DATABASE_URL_FILE"} & os.environ.keys():
+        os.environ["DATABASE_URL"] = f"sqlite:///{Path.cwd()}/dev.db"
     with _transport(sync) as variables:
         os.environ.update(variables)
         # Everything that a check needs but the application: a check is then a fork, and takes a tenth of a second.
         from tandem.web import application as _web  # noqa: F401
         from tandem.worker import main as _worker  # noqa: F401
 
-        if not code_watch.can_run():
+        if not code_watch.can_run(_migrate):
             raise click.exceptions.Exit(78)
         _run(port)
 
@@ -97,6 +101,22 @@ def _redis(command: str, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
+
+
+def _migrate(loaded: tuple[Workload, ...]) -> None:
+    """Bring the database up to date, in the fork that has loaded the workloads. Raises LoadError."""
+    if not any(workload.database for workload in loaded):
+        return
+    from tandem.sql import engine, errors, migrations
+
+    connections = engine.make_engine(2)
+    where = engine.shown(connections.url)
+    try:
+        done = migrations.upgrade(connections, migrations.histories(loaded), seconds=STOP_SECONDS)
+    except Exception as error:  # also of a migration, which is code of the application
+        raise LoadError([f"bringing {where} up to date failed: {errors.brief(error)}"]) from error
+    if done:
+        logger.info("upgraded the tables of %s in %s", ", ".join(done), where)
 
 
 class Processes:
@@ -206,7 +226,7 @@ def _run(port: int) -> None:
 
 
 def _take_over(processes: Processes, changed: list[Path]) -> None:
-    if not code_watch.can_run():
+    if not code_watch.can_run(_migrate):
         logger.error("the old code goes on")
         return
     processes.stop()

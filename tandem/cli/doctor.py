@@ -100,7 +100,7 @@ def _of_import(module: str, names: list[str]) -> Iterator[str]:
         for name in names:
             if name not in tandem.__all__ and name != "*":
                 yield f"tandem has no {name}" + (f": it is {RENAMED[name]}" if name in RENAMED else "")
-    elif module.startswith("tandem.") and not module.startswith(("tandem.testing", "tandem.sql")):
+    elif module.startswith("tandem.") and module != "tandem.sql" and not module.startswith("tandem.testing"):
         yield f"{module} is private and may change in any version: import from tandem"
     elif module.startswith(OLD_PACKAGES):
         new = ", ".join(RENAMED.get(name, name) for name in names) or "…"

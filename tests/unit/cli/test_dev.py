@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,10 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -88,8 +92,14 @@ class Dev:
             return found
 
     def versions(self) -> dict[str, str]:
+        return self.found("/version")
+
+    def accounts(self) -> dict[str, Any]:
+        return self.found("/accounts")
+
+    def found(self, path: str) -> dict[str, Any]:
         try:
-            return self.ask("GET", "/version")
+            return self.ask("GET", path)
         except (URLError, ConnectionError):  # it starts, or starts again
             return {}
 
@@ -178,3 +188,28 @@ def test_code_that_cannot_run_is_one_line_at_the_start(dev: Dev) -> None:
     dev.start()
     assert dev.process.wait(30) == 78
     assert "No module named 'nobody_has'" in dev.read()
+
+
+def test_a_database_is_made_and_follows_migrations_that_are_saved(dev: Dev, tmp_path: Path) -> None:
+    bank = ROOT / "tests/unit/sql/bank"
+    shutil.copy(bank / "accounts.py", tmp_path / "mine/versions.py")
+    shutil.copytree(bank / "migrations", tmp_path / "mine/migrations")
+    dev.start()
+    dev.await_true(lambda: "watches" in dev.read(), "the start")
+    assert f"upgraded the tables of tandem, accounts in sqlite:///{tmp_path}/dev.db" in dev.output
+    dev.await_true(lambda: dev.accounts() == {"names": []}, "the table")
+    dev.ask("POST", "/accounts/Ada")
+    assert dev.accounts() == {"names": ["Ada"]}
+
+    first = (tmp_path / "mine/migrations/0001_accounts.py").read_text()
+    second = first.replace('"0001"', '"0002"').replace("= None", '= "0001"', 1).partition("def upgrade")[0]
+    upgrade = "def upgrade() -> None:\n    op.execute(\"INSERT INTO accounts (name) VALUES ('Grace')\")\n"
+    (tmp_path / "mine/migrations/0002_grace.py").write_text(second + upgrade)
+    dev.await_true(lambda: dev.accounts() == {"names": ["Ada", "Grace"]}, "the migration")
+
+    (tmp_path / "mine/migrations/0003_broken.py").write_text(
+        second.replace("0002", "0003").replace("0001", "0002") + upgrade.replace("accounts", "nowhere")
+    )
+    dev.await_true(lambda: "the old code goes on" in dev.read(), "the error")
+    assert "up to date failed: no such table: nowhere" in dev.output
+    assert dev.stop() == 0

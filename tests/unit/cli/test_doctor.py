@@ -12,7 +12,12 @@ from click.testing import CliRunner, Result
 
 from tandem.cli.doctor import doctor
 
-GOOD = "import dramatiq\nfrom tandem import Snooze, Workload, job\nworkload = Workload(name='shop')\n"
+GOOD = """
+import dramatiq
+from tandem import Snooze, Workload, job
+from tandem.sql import session
+workload = Workload(name='shop')
+"""
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Result:
@@ -59,6 +64,7 @@ def test_an_application_of_today_has_nothing_to_change(tmp_path: Path, monkeypat
     [
         ("from tandem import Continue\n", "orders.py:1: tandem has no Continue: it is Snooze"),
         ("\nfrom tandem import Nothing\n", "orders.py:2: tandem has no Nothing"),
+        ("from tandem.sql.engine import engine\n", "tandem.sql.engine is private and may change in any version"),
         ("from tandem.broker.broker import Broker\n", "tandem.broker.broker is private and may change in any version"),
         ("from app.queueing.broker import installed\n", "app.queueing.broker has moved: from tandem import get_broker"),
         ("import tandem.runtime\n", "orders.py:1: tandem.runtime is private"),
