@@ -8,7 +8,7 @@
 | redis_away | a context manager: Redis does not answer inside it |
 | clock | a clock that stands still until `clock.forward(seconds)` |
 | container | starts the image under test: `container(SETTING="value")`; needs Docker and the extra `testing` |
-
+| postgres | the URL of an empty PostgreSQL, for `container(DATABASE_URL=postgres)` |
 | environment | sets variables for this test: `environment(GREETING="Welcome")` |
 
 Nothing has to be imported in a certain order. Settings are those of the environment; they are read once, so a test sets
@@ -34,11 +34,14 @@ from tandem.testing.stopped_clock import Clock
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
+    from testcontainers.core.network import Network
 
     from tandem.testing.running_container import RunningContainer
 
 #: Names the image under test for the fixture `container`.
 IMAGE_VARIABLE = "TANDEM_TEST_IMAGE"
+#: Names the image of the fixture `postgres`.
+POSTGRES_VARIABLE, POSTGRES_IMAGE = "TANDEM_TEST_POSTGRES_IMAGE", "postgres:17"
 
 
 @pytest.fixture
@@ -139,7 +142,31 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]
 
 
 @pytest.fixture
-def container(tmp_path: Path) -> Iterator[Callable[..., RunningContainer]]:
+def _network() -> Iterator[Network]:
+    """Return a network of Docker for the containers of this test."""
+    from testcontainers.core.network import Network
+
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture
+def postgres(_network: Network) -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL for the containers of this test: `container(DATABASE_URL=postgres)`.
+
+    TANDEM_TEST_POSTGRES_IMAGE names its image, `postgres:17` if it is not set. The server goes away with the test.
+    """
+    from tandem.testing.postgres_container import PostgresContainer
+
+    server = PostgresContainer(os.environ.get(POSTGRES_VARIABLE) or POSTGRES_IMAGE, _network)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def container(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., RunningContainer]]:
     """Return a function that starts the image under test with these settings and waits until it is healthy.
 
     `container(GREETING="Welcome", files={"/run/secrets/token": "…"})`: files are mounted, readable for all. The image
@@ -147,6 +174,7 @@ def container(tmp_path: Path) -> Iterator[Callable[..., RunningContainer]]:
     """
     from tandem.testing.running_container import RunningContainer
 
+    network = request.getfixturevalue("_network") if "postgres" in request.fixturenames else None
     started: list[RunningContainer] = []
 
     def start(*, files: Mapping[str, str] | None = None, **environment: str) -> RunningContainer:
@@ -159,7 +187,8 @@ def container(tmp_path: Path) -> Iterator[Callable[..., RunningContainer]]:
             path.write_text(text)
             path.chmod(0o644)
             volumes[str(path)] = inside
-        one = RunningContainer(image, {"RATE_LIMIT": "0", **environment}, volumes=volumes).start()
+        chosen = {"RATE_LIMIT": "0", **environment}
+        one = RunningContainer(image, chosen, network=network, volumes=volumes).start()
         started.append(one)
         try:
             return one.await_healthy()
