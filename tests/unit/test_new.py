@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,14 @@ FILES = {
         "tests/unit/test_greetings.py",
     ),
 }
+#: What a project with a database has besides.
+SQL_FILES = FILES | {
+    *("app/migrations/0001_greetings.py", "app/models.py", "bin/revision", "compose.postgres.yaml"),
+    "tests/integration/test_postgres.py",
+}
+VARIANTS = pytest.mark.parametrize(
+    ("options", "expected"), [((), FILES), (("--sql",), SQL_FILES)], ids=["plain", "sql"]
+)
 
 
 def run(*arguments: str) -> Result:
@@ -49,15 +58,38 @@ def made(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_project_has_its_name_in_every_place(tmp_path: Path) -> None:
+@VARIANTS
+def test_a_project_has_its_name_in_every_place(tmp_path: Path, options: tuple[str, ...], expected: set[str]) -> None:
     folder = tmp_path / "my-service"
-    assert run(str(folder)).exit_code == 0
-    assert made(folder) == FILES
-    texts = {name: (folder / name).read_text() for name in FILES}
+    assert run(str(folder), *options).exit_code == 0
+    assert made(folder) == expected
+    texts = {name: (folder / name).read_text() for name in expected}
     assert texts["compose.yaml"].startswith("name: my-service\n")
     assert "ENV APP_NAME=my-service\n" in texts["Dockerfile"]
-    assert not [name for name, text in texts.items() if "{{" in text]
-    assert (folder / "bin/test").stat().st_mode & 0o111
+    assert not [name for name, text in texts.items() if "{{" in text or "{%" in text]
+    assert all(path.stat().st_mode & 0o111 for path in (folder / "bin").iterdir())
+
+
+def test_a_project_without_a_database_knows_nothing_of_one(tmp_path: Path) -> None:
+    folder = tmp_path / "my-service"
+    run(str(folder))
+    words = re.compile("sql|database|postgres|alembic|migration", re.IGNORECASE)
+    assert not [name for name in FILES if words.search((folder / name).read_text())]
+
+
+def test_a_database_comes_with_the_versions_that_tandem_is_tested_with(tmp_path: Path) -> None:
+    run(str(tmp_path / "my-service"), "--sql")
+    wanted = [line for line in (tmp_path / "my-service/requirements.txt").read_text().splitlines() if line[0] != "#"]
+    assert [line.partition("==")[0] for line in wanted] == ["alembic", "psycopg[binary]", "sqlalchemy"]
+    locked = (ROOT / "requirements-dev.lock").read_text()
+    assert not [line for line in wanted if f"\n{line.replace('[binary]', '')} " not in locked]
+
+
+def test_postgresql_does_not_start_without_a_password(tmp_path: Path) -> None:
+    run(str(tmp_path / "my-service"), "--sql")
+    compose = (tmp_path / "my-service/compose.postgres.yaml").read_text()
+    passwords = re.findall(r"\$\{POSTGRES_PASSWORD.*?\}", compose)
+    assert passwords == ["${POSTGRES_PASSWORD:?see .env.example}"] * 2
 
 
 @pytest.mark.parametrize("name", ["My-Service", "a", "1st", "my_service", "x" * 41, "my-service-"])
@@ -85,9 +117,10 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_code_passes_the_linter_and_its_unit_tests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--sql",)], ids=["plain", "sql"])
+def test_its_code_passes_the_linter_and_its_unit_tests(tmp_path: Path, options: tuple[str, ...]) -> None:
     folder = tmp_path / "my-service"
-    run(str(folder))
+    run(str(folder), *options)
     sh(sys.executable, "-m", "ruff", "check", ".", folder=folder)
     sh(sys.executable, "-m", "ruff", "format", "--check", ".", folder=folder)
     output = sh(
@@ -128,13 +161,19 @@ def commit(folder: Path, tag: str = "") -> None:
 
 
 @pytest.mark.slow
-def test_copier_makes_the_same_project_and_updates_it_without_a_conflict(tmp_path: Path, skeleton: Path) -> None:
+@VARIANTS
+def test_copier_makes_the_same_project_and_updates_it_without_a_conflict(
+    tmp_path: Path, skeleton: Path, options: tuple[str, ...], expected: set[str]
+) -> None:
     folder = tmp_path / "my-service"
-    assert run(str(folder), "--source", str(skeleton), "--commit", "v0.1.0").exit_code == 0
+    assert run(str(folder), *options, "--source", str(skeleton), "--commit", "v0.1.0").exit_code == 0
     copier = (sys.executable, "-m", "copier")
-    sh(*copier, "copy", "--quiet", "--defaults", "--data", "name=my-service", str(skeleton), "theirs", folder=tmp_path)
-    for name in FILES:
+    data = ("--data", "name=my-service", "--data", f"sql={'--sql' in options}")
+    sh(*copier, "copy", "--quiet", "--defaults", *data, str(skeleton), "theirs", folder=tmp_path)
+    assert made(folder) == made(tmp_path / "theirs") == {*expected, new.ANSWERS}
+    for name in expected:
         assert (folder / name).read_text() == (tmp_path / "theirs" / name).read_text(), name
+        assert (folder / name).stat().st_mode == (tmp_path / "theirs" / name).stat().st_mode, name
 
     sh("git", "init", "--quiet", folder=folder)
     (folder / "app/__init__.py").write_text('workloads = ("app.greetings", "app.invoices")\n')
@@ -148,5 +187,7 @@ def test_copier_makes_the_same_project_and_updates_it_without_a_conflict(tmp_pat
     assert (folder / "compose.yaml").read_text().endswith("# later\n")
     assert (folder / "Dockerfile").read_text().endswith("# later\n")
     assert (folder / "app/__init__.py").read_text() == 'workloads = ("app.greetings", "app.invoices")\n'
-    assert "_commit: v0.2.0" in (folder / ".copier-answers.yml").read_text()
+    answers = (folder / new.ANSWERS).read_text()
+    assert "_commit: v0.2.0" in answers
+    assert f"sql: {str('--sql' in options).lower()}" in answers
     assert not [name for name in made(folder) if name.endswith(".rej")]
