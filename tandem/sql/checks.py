@@ -40,10 +40,13 @@ def _check_database(connected: Engine, histories: Sequence[History]) -> str:
         with connected.connect() as connection:
             _refuse_read_only(connection, name)
             old = migrations.outdated(connection, histories)
+            ahead = migrations.ahead(connection, histories)
     except SQLAlchemyError as error:
         raise Away(f"{name} does not answer: {brief(error)}") from error
     if old:
-        raise Away(f"the tables of {', '.join(old)} in {name} are of another version: type queue db upgrade")
+        raise Away(f"the tables of {', '.join(old)} in {name} lack migrations: type queue db upgrade")
+    if ahead:
+        raise Warn(f"the tables of {', '.join(ahead)} in {name} are of a later version than this image")
     return f"{name}, schema up to date"
 
 

@@ -63,11 +63,12 @@ def current(histories: list[History]) -> None:
     """Print the version of each owner's tables, and the newest one."""
     try:
         with make_engine(1).connect() as connection:
-            versions = [(one, one.current(connection), one.heads()) for one in histories]
+            versions = [(one, one.current(connection), one.heads(), one.is_ahead(connection)) for one in histories]
     except (SQLAlchemyError, CommandError) as error:
         _fail(error)
-    for one, now, newest in versions:
+    for one, now, newest, ahead in versions:
         state = "up to date" if now == newest else f"newest {_named(newest)}; next: queue db upgrade"
+        state = "of a later version than this image" if ahead else state
         click.echo(f"{one.owner:<20} {_named(now):<20} {state}")
 
 

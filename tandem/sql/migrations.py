@@ -62,6 +62,14 @@ class History:
         context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
         return set(context.get_current_heads())
 
+    def is_ahead(self, connection: Connection) -> bool:
+        """Return whether the database has a version that is unknown here: of a later image, as during a deployment."""
+        return not self.current(connection) <= {script.revision for script in self.script().walk_revisions()}
+
+    def needs_upgrade(self, connection: Connection) -> bool:
+        """Return whether migrations are missing in the database."""
+        return self.current(connection) != self.heads() and not self.is_ahead(connection)
+
     def heads(self) -> set[str]:
         """Return the newest versions."""
         return set(self.script().get_heads())
@@ -81,8 +89,13 @@ def histories(workloads: Iterable[Workload]) -> list[History]:
 
 
 def outdated(connection: Connection, found: Iterable[History]) -> list[str]:
-    """Return the owners whose tables are not of the newest version."""
-    return [history.owner for history in found if history.current(connection) != history.heads()]
+    """Return the owners whose tables lack migrations."""
+    return [history.owner for history in found if history.needs_upgrade(connection)]
+
+
+def ahead(connection: Connection, found: Iterable[History]) -> list[str]:
+    """Return the owners whose tables are of a later version than this one."""
+    return [history.owner for history in found if history.is_ahead(connection)]
 
 
 def upgrade(engine: Engine, found: Iterable[History], *, seconds: float) -> list[str]:
@@ -94,8 +107,7 @@ def upgrade(engine: Engine, found: Iterable[History], *, seconds: float) -> list
     done = []
     with _lock(engine, seconds), engine.connect() as connection:
         for history in found:
-            before = history.current(connection)
-            if before != history.heads():
+            if history.needs_upgrade(connection):
                 connection.rollback()
                 command.upgrade(history.config(connection), "heads")
                 connection.commit()

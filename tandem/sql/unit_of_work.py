@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 # How often a message whose transaction met another one is run again at once, inside its attempt.
 MAX_CONFLICTS = 3
-_current = threading.local()
+# Of the running message, request or block. Tasks of asyncio that share a thread have one each.
+_current: ContextVar[Unit | None] = ContextVar("unit", default=None)
 
 
 def session() -> Session:
@@ -34,7 +36,7 @@ def session() -> Session:
 
     It is committed when the actor or view returns, and rolled back when it raises. Raises NoTransaction elsewhere.
     """
-    unit: Unit | None = getattr(_current, "unit", None)
+    unit = _running()
     if unit is None:
         raise NoTransaction(
             "session() is for a running message or request, on its own thread: elsewhere, and in an async actor, write "
@@ -53,10 +55,15 @@ def transaction() -> Iterator[Session]:
         yield unit.session
 
 
+def _running() -> Unit | None:
+    """Return the transaction of this thread; a task inherits that of the thread which has started it, for nothing."""
+    unit = _current.get()
+    return unit if unit is not None and unit.thread == threading.get_ident() else None
+
+
 @contextmanager
 def _unit(unit: Unit) -> Iterator[Unit]:
-    before: Unit | None = getattr(_current, "unit", None)
-    _current.unit = unit
+    before = _current.set(unit)
     try:
         yield unit
         unit.commit()
@@ -66,7 +73,7 @@ def _unit(unit: Unit) -> Iterator[Unit]:
             raise DatabaseUnavailable(f"the database does not answer: {brief(error)}") from error
         raise
     finally:
-        _current.unit = before
+        _current.reset(before)
         unit.close()
 
 
@@ -74,6 +81,7 @@ class Unit:
     """One transaction. reads_only: it is expected to change nothing, so it waits for nobody in SQLite."""
 
     def __init__(self, *, reads_only: bool = False) -> None:
+        self.thread = threading.get_ident()
         self._session: Session | None = None
         self._reads_only = reads_only
         self._kept: list[Relayed] = []
@@ -169,7 +177,7 @@ class Units:
 
     def keep(self, make: Callable[[], Relayed]) -> bool:
         """Store a message in the outbox if a transaction has begun on this thread; return whether one has."""
-        unit: Unit | None = getattr(_current, "unit", None)
+        unit = _running()
         if unit is None or not unit.has_begun:
             return False
         unit.keep(make())

@@ -195,7 +195,7 @@ def test_a_database_is_made_and_follows_migrations_that_are_saved(dev: Dev, tmp_
     shutil.copy(bank / "accounts.py", tmp_path / "mine/versions.py")
     shutil.copytree(bank / "migrations", tmp_path / "mine/migrations")
     dev.start()
-    dev.await_true(lambda: "watches" in dev.read(), "the start")
+    dev.await_true(lambda: "watching" in dev.read(), "the start")
     assert f"upgraded the tables of tandem, accounts in sqlite:///{tmp_path}/dev.db" in dev.output
     dev.await_true(lambda: dev.accounts() == {"names": []}, "the table")
     dev.ask("POST", "/accounts/Ada")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -11,8 +12,9 @@ from bank import accounts
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
+from tandem import Warn
 from tandem.runtime import get_broker
-from tandem.sql import NoTransaction, outbox, session, tables, transaction
+from tandem.sql import NoTransaction, checks, migrations, outbox, session, tables, transaction
 from tandem.sql.engine import engine
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -106,6 +108,28 @@ def test_a_message_in_the_outbox_is_sent_later_when_it_is_delayed(queue: Any) ->
     client: Any = get_broker().client
     ((_, due),) = client.zrange("dramatiq:told.delayed", 0, -1, withscores=True)
     assert 50_000 < due - get_broker().store.clock.now() <= 60_000
+
+
+def test_transactions_of_two_tasks_on_one_thread_do_not_mix(queue: Any) -> None:
+    async def both() -> None:
+        begun, sent = asyncio.Event(), asyncio.Event()
+
+        async def send() -> None:
+            with transaction():
+                await begun.wait()
+                accounts.tell.send("Ada")
+                sent.set()
+
+        async def fail() -> None:
+            with pytest.raises(RuntimeError), transaction():
+                begun.set()
+                await sent.wait()
+                raise RuntimeError
+
+        await asyncio.gather(send(), fail())
+
+    asyncio.run(both())
+    assert queue.sent("tell") == [("Ada",)]
 
 
 def test_many_messages_of_a_transaction_are_kept_together(queue: Any) -> None:
@@ -229,6 +253,26 @@ def test_nothing_is_lost_when_redis_is_away_for_a_request(client: FlaskClient, q
     assert answer.status_code in (201, 503)
     expected = 1 if answer.status_code == 201 else 0
     assert (count(accounts.Account), count(tables.outbox)) == (expected, expected)
+
+
+def set_version(version: str) -> None:
+    with engine().begin() as connection:
+        connection.execute(text("UPDATE alembic_version_accounts SET version_num = :version"), {"version": version})
+
+
+def test_an_image_goes_on_after_a_later_one_has_migrated_the_database(queue: Any) -> None:
+    histories = migrations.histories([accounts.workload])
+    check, _ = checks.make(histories)
+    set_version("9999")
+    try:
+        assert migrations.upgrade(engine(), histories, seconds=5) == []
+        with pytest.raises(Warn, match=r"the tables of accounts in .* are of a later version than this image"):
+            check.run()
+        accounts.add.send("Ada")
+        assert queue.run_all() == ["completed"]
+    finally:
+        set_version("0001")
+    assert check.run().endswith("schema up to date")
 
 
 def test_notes_and_connections_are_bounded(queue: Any) -> None:
