@@ -1,10 +1,10 @@
-"""Tandem's public API: the names that an application and its workloads may import. All other modules are private.
+"""Tandem's public API: the names that an application and its workloads may import. Other modules are private.
 
     from tandem import Check, SettingsBase, Workload, fields, job
 
 | for | names |
 | --- | --- |
-| defining a workload | Workload, Placed, Program, Check, Warn, Away, Fail |
+| defining a workload | Workload, Placed, Program, Database, Check, Warn, Away, Fail |
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
 | sending messages | get_broker, send_many, group; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
@@ -13,6 +13,7 @@
 | Redis | connect, Clock |
 | SQL | Database; sql: session, transaction |
 | HTTP | openapi, sse, safe_http, Destinations |
+| SQL | the module tandem.sql, which needs further packages |
 
 Names are imported lazily: `import tandem` alone costs nothing. Accessing any of them sets the broker on which
 `@dramatiq.actor` declares actors.
