@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import InvalidatePoolError
 
 from tandem import logs
 from tandem.config.settings import Settings
@@ -18,6 +20,9 @@ from tandem.sql.settings import SqlSettings
 CONNECT_SECONDS = 5
 # A connection is not used for longer than this; load balancers and databases cut older ones (seconds).
 MAX_AGE_SECONDS = 1800
+# A connection that was idle for longer is asked whether it still lives; at each use that would be a round trip more for
+# each message (seconds).
+PING_AFTER_SECONDS = 1.0
 # How long a thread waits for a connection of the pool: there is one for each, so it only waits where code takes two.
 POOL_SECONDS = 10
 
@@ -67,7 +72,6 @@ def make_engine(connections: int, *, durable: bool = True) -> Engine:
         connect_args=_CONNECT[url.get_backend_name()](chosen, durable),
         pool_size=connections,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_recycle=MAX_AGE_SECONDS,
         pool_timeout=POOL_SECONDS,
         # Values of rows are nobody's business in a log.
@@ -75,6 +79,7 @@ def make_engine(connections: int, *, durable: bool = True) -> Engine:
         **options,
     )
     errors.shorten(made)
+    _ping_idle(made)
     if url.get_backend_name() == "sqlite":
         _set_up_sqlite(made, chosen)
     return made
@@ -123,6 +128,26 @@ _CONNECT: dict[str, Callable[[SqlSettings, bool], dict[str, Any]]] = {
     "mariadb": _mysql,
     "sqlite": _sqlite,
 }
+
+
+def _ping_idle(made: Engine) -> None:
+    """Replace connections that have died while they were idle, as `pool_pre_ping` does for all."""
+
+    def checked_in(_connection: object, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def checked_out(connection: Any, record: Any, _proxy: object) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < PING_AFTER_SECONDS:
+            return
+        dialect = made.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(made, "checkin", checked_in)
+    event.listen(made, "checkout", checked_out)
 
 
 def _application_name() -> str:

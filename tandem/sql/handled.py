@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, delete, insert
+from sqlalchemy import Connection, delete, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tandem.sql.tables import handled
 
 BATCH = 1000
+_NOTE_OF_MYSQL = insert(handled).prefix_with("IGNORE")
+_NOTE = {
+    "postgresql": postgresql.insert(handled).on_conflict_do_nothing().returning(handled.c.message_id),
+    "sqlite": sqlite.insert(handled).on_conflict_do_nothing().returning(handled.c.message_id),
+}
 
 
 def note(session: Session, message_id: str) -> bool:
@@ -19,14 +23,13 @@ def note(session: Session, message_id: str) -> bool:
 
     Waits for another transaction that has the same message.
     """
+    connection = session.connection()
     values = {"message_id": message_id, "handled_at": round(time.time() * 1000)}
-    kind = session.get_bind().dialect.name
-    if kind not in ("postgresql", "sqlite"):
-        ignoring = insert(handled).values(values).prefix_with("IGNORE")
-        return cast("CursorResult[Any]", session.execute(ignoring)).rowcount == 1
-    insert_of: Any = postgresql.insert if kind == "postgresql" else sqlite.insert
-    noted = insert_of(handled).values(values).on_conflict_do_nothing().returning(handled.c.message_id)
-    return session.execute(noted).first() is not None
+    noting = _NOTE.get(connection.dialect.name)
+    if noting is None:
+        return connection.execute(_NOTE_OF_MYSQL, values).rowcount == 1
+    # psycopg's rowcount of an INSERT is unknown to SQLAlchemy.
+    return connection.execute(noting, values).first() is not None
 
 
 def forget(session: Session, message_id: str) -> None:

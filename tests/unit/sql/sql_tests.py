@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy import func, select, text
 from tandem import Warn
 from tandem.runtime import get_broker
 from tandem.sql import NoTransaction, checks, migrations, outbox, session, tables, transaction
+from tandem.sql import engine as connections
 from tandem.sql.engine import engine
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -291,3 +293,31 @@ def test_notes_and_connections_are_bounded(queue: Any) -> None:
 def test_redis_errors_are_not_database_errors(queue: Any, redis_away: Any) -> None:
     with redis_away(), pytest.raises((redis.RedisError, Exception)):
         accounts.tell.send("Ada")
+
+
+def test_a_connection_that_has_died_while_it_was_idle_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine().dispose()
+    used, dialect = [], engine().dialect
+
+    def die(connection: Any) -> bool:
+        used.append(connection)
+        raise dialect.loaded_dbapi.OperationalError("the server has closed the connection")
+
+    monkeypatch.setattr(dialect, "do_ping", die)
+    for after in (60.0, 0.0):
+        monkeypatch.setattr(connections, "PING_AFTER_SECONDS", after)
+        with transaction() as current:
+            used.append(current.connection().connection.dbapi_connection)
+    first, asked, second = used
+    assert first is asked is not second
+
+
+def test_messages_of_busy_threads_are_sent_together(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    relay, batches = outbox.Relay(), []
+    monkeypatch.setattr(relay, "_send", batches.append)
+    monkeypatch.setattr(outbox, "PACE_SECONDS", 0.2)
+    for name in ("first", "second", "third"):
+        relay.sent_with_commit([name])
+        time.sleep(0.05)
+    relay.stop()
+    assert batches == [["first"], ["second", "third"]]
