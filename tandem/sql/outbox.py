@@ -37,6 +37,8 @@ STOP_SECONDS = 5.0
 # From the beginning of a batch to that of the next: what is committed meanwhile goes together, because a batch costs as
 # much as many messages. The first after a pause goes at once.
 PACE_SECONDS = 0.01
+# After an error this process leaves its messages to the program `outbox` for a while: each would be one more attempt.
+PAUSE_SECONDS = 2.0
 # Without the number of the row, which nobody needs.
 _ADD = insert(outbox).inline()
 
@@ -68,7 +70,7 @@ class Relay:
         self._waiting = SimpleQueue[list[Relayed] | None]()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._troubled = False
+        self._troubled_at: float | None = None
 
     def sent_with_commit(self, messages: list[Relayed]) -> None:
         """Send messages whose rows were committed; never raises, because the program `outbox` sends them otherwise."""
@@ -110,6 +112,8 @@ class Relay:
                 return
 
     def _send(self, messages: Sequence[Relayed]) -> None:
+        if self.in_background and self._troubled_at and time.monotonic() - self._troubled_at < PAUSE_SECONDS:
+            return
         try:
             with relay_engine().begin() as connection:
                 ours = _delete(connection, [message.key for message in messages])
@@ -118,11 +122,11 @@ class Relay:
             if sent:
                 get_broker().after_relayed(sent, ids)
         except (SQLAlchemyError, redis.RedisError, BrokerConnectionError) as error:
-            level = logging.DEBUG if self._troubled else logging.WARNING
-            self._troubled = True
+            level = logging.WARNING if self._troubled_at is None else logging.DEBUG
+            self._troubled_at = time.monotonic()
             logger.log(level, "%d messages stay in the outbox for a while: %s", len(messages), brief(error))
         else:
-            self._troubled = False
+            self._troubled_at = None
 
 
 @cache

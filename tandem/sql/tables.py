@@ -24,6 +24,8 @@ outbox = Table(
     Column("until", String(8), nullable=False),
     Column("on_duplicate", String(8), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # Rows are deleted by their keys, also while Redis is away and there are many.
+    Index("tandem_outbox_key", "key", unique=True),
 )
 
 #: Messages of actors with `once` that have ended: written in the transaction of their effects.

@@ -110,7 +110,11 @@ class Unit:
         if self._session is not None:
             self._session.commit()
             if self._kept:
-                outbox.relay().sent_with_commit(self._kept)
+                try:
+                    outbox.relay().sent_with_commit(self._kept)
+                except Exception:
+                    # What has committed must not count as failed; the program `outbox` sends what is left.
+                    logger.exception("messages stay in the outbox for a while")
 
     def roll_back(self) -> None:
         """Undo everything; a connection in an unclear state is given up."""
