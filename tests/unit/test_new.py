@@ -131,6 +131,22 @@ def test_its_code_passes_the_linter_and_its_unit_tests(tmp_path: Path, options: 
     assert "3 passed" in output
 
 
+@pytest.mark.slow
+def test_a_migration_is_written_for_what_has_changed_in_the_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "my-service"
+    run(str(folder), "--sql")
+    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    models = (folder / "app/models.py").read_text()
+    (folder / "app/models.py").write_text(models + "    language: Mapped[str | None] = mapped_column(String(2))\n")
+
+    output = sh("env", "-u", "TANDEM_APP", "bin/revision", "greetings have a language", folder=folder)
+
+    assert "0002_greetings_have_a_language.py; next: read it, then queue db upgrade" in output
+    written = (folder / "app/migrations/0002_greetings_have_a_language.py").read_text()
+    assert 'add_column(sa.Column("language"' in written.replace("'", '"')
+    assert "text" not in written.replace("context", ""), "what has not changed"
+
+
 #: The application of this repository is called app as well: the project's has to be found first.
 _PYTEST = """
 import sys
