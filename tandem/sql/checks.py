@@ -26,6 +26,9 @@ _READ_ONLY = {
 
 def make(histories: Sequence[History]) -> list[Check]:
     """Return the checks of the database and of the outbox."""
+    # Here and not at the first check, so that all web processes share what it takes.
+    import alembic.command  # noqa: F401
+
     # Connections of their own, so that a check waits for no request.
     connected = make_engine(2)
     return [

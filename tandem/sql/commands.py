@@ -7,11 +7,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 import redis
-from alembic import command
-from alembic.util.exc import CommandError
 from dramatiq.errors import BrokerConnectionError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,10 +49,8 @@ def make(histories: list[History]) -> click.Group:
 @click.pass_obj
 def upgrade(histories: list[History]) -> None:
     """Bring the schema up to date. Each start of a container does the same."""
-    try:
+    with _failures_in_one_line():
         done = migrations.upgrade(make_engine(2), histories, seconds=Settings.current().start_step_timeout)
-    except (SQLAlchemyError, CommandError, SchemaError) as error:
-        _fail(error)
     changed = f"upgraded the tables of {', '.join(done)}" if done else "the schema is up to date"
     click.echo(f"{changed}; next: queue db current")
 
@@ -61,11 +59,8 @@ def upgrade(histories: list[History]) -> None:
 @click.pass_obj
 def current(histories: list[History]) -> None:
     """Print the version of each owner's tables, and the newest one."""
-    try:
-        with make_engine(1).connect() as connection:
-            versions = [(one, one.current(connection), one.heads(), one.is_ahead(connection)) for one in histories]
-    except (SQLAlchemyError, CommandError) as error:
-        _fail(error)
+    with _failures_in_one_line(), make_engine(1).connect() as connection:
+        versions = [(one, one.current(connection), one.heads(), one.is_ahead(connection)) for one in histories]
     for one, now, newest, ahead in versions:
         state = "up to date" if now == newest else f"newest {_named(newest)}; next: queue db upgrade"
         state = "of a later version than this image" if ahead else state
@@ -88,13 +83,12 @@ def history(histories: list[History]) -> None:
 @click.pass_obj
 def revision(histories: list[History], message: str, workload: str | None, autogenerate: bool) -> None:
     """Write a new migration, to be read and completed before it runs."""
+    from alembic import command
+
     chosen = _chosen(histories, workload)
     number = f"{len(list(chosen.script().walk_revisions())) + 1:04}"
-    try:
-        with make_engine(1).connect() as connection:
-            made = command.revision(chosen.config(connection), message, autogenerate=autogenerate, rev_id=number)
-    except (SQLAlchemyError, CommandError, OSError) as error:
-        _fail(error)
+    with _failures_in_one_line(), make_engine(1).connect() as connection:
+        made = command.revision(chosen.config(connection), message, autogenerate=autogenerate, rev_id=number)
     click.echo(f"wrote {getattr(made, 'path', chosen.folder)}; next: read it, then queue db upgrade")
 
 
@@ -116,10 +110,16 @@ def _chosen(histories: list[History], workload: str | None) -> History:
     raise click.ClickException(f"--workload={workload or ''} is invalid: expected one of {names}")
 
 
-def _fail(error: Exception) -> None:
-    where = shown(SqlSettings.current().url)
-    click.echo(f"Error: {where}: {brief(error)}", err=True)
-    sys.exit(1)
+@contextmanager
+def _failures_in_one_line() -> Iterator[None]:
+    """Exit with 1 after what the database, Alembic or the disk has raised."""
+    from alembic.util.exc import CommandError
+
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, SchemaError, OSError) as error:
+        click.echo(f"Error: {shown(SqlSettings.current().url)}: {brief(error)}", err=True)
+        sys.exit(1)
 
 
 def _relay(retention: int) -> None:

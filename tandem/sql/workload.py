@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from tandem.broker.broker import Broker
 from tandem.config.settings import Settings
@@ -11,6 +12,10 @@ from tandem.sql import checks, commands, migrations
 from tandem.sql.settings import SqlSettings
 from tandem.sql.unit_of_work import SqlMiddleware, Units
 from tandem.workload import Workload
+
+if find_spec("alembic") is None:
+    # It is imported later, and not by all processes; its lack is reported now.
+    raise ModuleNotFoundError("No module named 'alembic'", name="alembic")
 
 NAME = "sql"
 #: The program that sends what dead processes have left: where there are processes that could leave something.
