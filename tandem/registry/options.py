@@ -63,6 +63,7 @@ _OPTIONS = {
     "on_failed": _FUNCTION,
     "on_removed": _FUNCTION,
     "expires": _Expected(_none_or(_number_from(1)), "milliseconds from 1"),
+    "once": _Expected(lambda value: isinstance(value, bool), "True or False"),
     "unique": _Expected(
         lambda value: isinstance(value, bool) or callable(value), "True or a function of the arguments"
     ),
@@ -87,7 +88,8 @@ def problems(actor: dramatiq.Actor[..., object], broker: Broker) -> Iterator[str
     for name, expected in _OPTIONS.items():
         if name in options and not expected.fits(options[name]):
             yield f"{name}={options[name]!r}: expected {expected.text}"
-    yield from _wrong_together(options)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(actor.fn))
+    yield from _wrong_together(options, is_async=is_async)
     yield from _wrong_limits(options)
     for name in ("unique", *KEY_FUNCTIONS):
         if callable(options.get(name)) and not _takes(options[name], actor.fn):
@@ -97,11 +99,13 @@ def problems(actor: dramatiq.Actor[..., object], broker: Broker) -> Iterator[str
         yield f"on_retry_exhausted={target!r}: expected the name of an actor"
 
 
-def _wrong_together(options: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_together(options: Mapping[str, Any], *, is_async: bool) -> Iterator[str]:
     if options.get("retry_delay") is not None and options.get("min_backoff") is not None:
         yield "retry_delay and min_backoff, which are two names of one option: remove one of them"
     if options.get("on_duplicate") == "replace" and options.get("until", "end") != "start":
         yield 'on_duplicate="replace" without until="start": the arguments of a message that runs cannot be replaced'
+    if options.get("once") and is_async:
+        yield "once, which an async actor cannot have, because its transaction belongs to a thread: use a plain def"
     if not options.get("unique") and {"until", "on_duplicate"} & set(options):
         yield "until or on_duplicate without unique: add unique=True or a function of the arguments"
 

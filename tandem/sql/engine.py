@@ -22,7 +22,7 @@ CONNECT_SECONDS = 5
 MAX_AGE_SECONDS = 1800
 # A connection that was idle for longer is asked whether it still lives; at each use that would be a round trip more for
 # each message (seconds).
-PING_AFTER_SECONDS = 1.0
+PING_AFTER_SECONDS = 0.1
 # How long a thread waits for a connection of the pool: there is one for each, so it only waits where code takes two.
 POOL_SECONDS = 10
 

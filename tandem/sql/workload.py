@@ -19,8 +19,7 @@ if find_spec("alembic") is None:
 
 NAME = "sql"
 #: The program that sends what dead processes have left: where there are processes that could leave something.
-# Killed in the middle of a step, it loses nothing and sends nothing twice.
-OUTBOX = Program("outbox", "queue db outbox", stop_seconds=0)
+OUTBOX = Program("outbox", "queue db outbox", stop_seconds=5)
 
 
 def make(broker: Broker, workloads: Sequence[Workload]) -> Workload:
