@@ -36,7 +36,7 @@ def test_no_response_violates_the_openapi_document(
 
     sent = re.search(r"(\d+) generated, \1 passed", output)
     assert sent and int(sent[1]) >= 10 * EXAMPLES, output
-    selected = re.search(r"Selected: (\d+)/\1\n +Tested: \1\n", output)
+    selected = re.search(r"Selected: (\d+)/\d+\n +Tested: \1\n", output)
     assert selected, output
     print(output[output.index("SUMMARY") :])
     assert not tandem.tracebacks_of("web")
@@ -46,6 +46,8 @@ def test_no_response_violates_the_openapi_document(
 def schemathesis(tandem: Tandem, folder: Path, *options: str) -> str:
     """Run Schemathesis and return its output; its findings are the text of the failure."""
     command = [SCHEMATHESIS, "--no-color", "--config-file", CONFIGURATION, "run", f"{tandem.url}/openapi.json"]
+    # Those of other workloads have rules of their own.
+    command += ["--include-tag", "translations", "--include-tag", "health"]
     command += ["--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "20", "--continue-on-failure"]
     command += ["--generation-database", "none", "--no-shrink", *options]
     done = subprocess.run(
