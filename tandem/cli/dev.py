@@ -207,7 +207,9 @@ def _consume() -> None:
 def _run(port: int) -> None:
     folder = places.application_folder()
     processes = Processes(port)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Set here, because a shell that starts a command in the background makes it ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     processes.start()
     logger.info("watching %s; Ctrl+C stops it", folder)
     try:

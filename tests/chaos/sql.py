@@ -34,6 +34,8 @@ SENDERS = 4
 REFUSED = 1_000_000
 POINT_SECONDS = 4.0
 DRAIN_SECONDS = 120.0
+# Of a client: everything can be down for a while, and again when it is back.
+PATIENCE_SECONDS = 300.0
 KILLED = ("itself", "redis", "database", "container")
 POINTS = [
     *product(("worker",), ("before", "after"), ("commit", "send", "ack"), KILLED),
@@ -104,6 +106,7 @@ class Run:
                 self._kill()
                 self._revive_until(handing_in)
         self._disarm()
+        self._retry_poison()
         self._await_end()
         self._check()
         self.report.seconds = time.monotonic() - began
@@ -127,7 +130,7 @@ class Run:
 
     def _put(self, path: str, wanted: int) -> None:
         """Repeat a request until it gets the answer that is wanted, as a careful client does."""
-        deadline, status = time.monotonic() + 60, 0
+        deadline, status = time.monotonic() + PATIENCE_SECONDS, 0
         while time.monotonic() < deadline:
             try:
                 status = self._tandem.request("PUT", path, timeout=5).status_code
@@ -182,6 +185,17 @@ class Run:
             return self._tandem.run("rm", "-rf", "/run/tandem/kill-points")[0] == 0
 
         with_retries(disarmed)
+
+    def _retry_poison(self) -> None:
+        """Retry messages that were there when a worker was killed for the third time: dead letters, as promised."""
+
+        def retried() -> bool:
+            self._revive()
+            code, output = self._tandem.run("queue", "failed", "retry", "--error", "WorkerKilled", "--all", "--force")
+            print(output.strip().splitlines()[-1:], flush=True)
+            return code in (0, 1)
+
+        with_retries(retried)
 
     def _await_end(self) -> None:
         def is_done() -> bool:
