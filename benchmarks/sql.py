@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures messages that each insert a row into PostgreSQL: Tandem beside dramatiq with SQLAlchemy and procrastinate.
 
-Usage: benchmarks/sql.py [--image tandem:platform] [--rounds 3] [--messages 2000] [--json FILE] [--only NAME,…]
+Usage: benchmarks/sql.py [--image tandem:platform] [--rounds 3] [--messages 600] [--turns 3] [--json FILE]
        benchmarks/sql.py --containers 5 --before IMAGE [--image IMAGE]
 The first builds images on the platform's (`docker build --target platform --tag tandem:platform .`), starts containers
-of its own and removes them. All contenders take turns in one container, with two processes of eight threads, the same
-PostgreSQL and the same Redis; the ratios are those of the same round. Every row is counted after each turn, and a wrong
-number ends the program. With --json, the figures of earlier runs are continued.
+of its own and removes them. In each round the contenders take turns in one container, with two processes of eight
+threads, the same PostgreSQL and the same Redis; variants of a contender take turns in the same workers. Ratios are of
+the same turn. After each turn the rows are counted, and a wrong number ends the program. With --json, the figures of
+earlier runs are continued. --only: sql_ours, sql_dramatiq, sql_procrastinate, with commas between them.
 The second compares an application without SQL on two platforms, and one with it: size, memory, start.
 Needs a Docker engine. Python 3.11 or newer, no other packages.
 """
@@ -49,27 +50,27 @@ PROCESSES, THREADS = 2, 8
 OURS, THEIRS = "/opt/venv", "/opt/peers"
 
 
+Figures = dict[str, float]
+
+
 @dataclass(frozen=True)
 class Contender:
-    """One of those that are compared. part: of the messages, so that it takes about as long as the others."""
+    """One of those that are compared. variants: names in its adapter and in tables. part: of the messages, for those
+    that need longer."""
 
-    name: str
     adapter: str
-    variant: str
-    environment: str = OURS
+    variants: dict[str, str]
+    environment: str
     part: float = 1.0
 
 
-PLAIN, DIRECT, OUTBOX, ONCE = "Tandem", "Tandem, sends at once", "Tandem, outbox", "Tandem, once"
-STOCK, ASYNC, SYNC = "dramatiq, SQLAlchemy", "procrastinate, psycopg", "procrastinate, SQLAlchemy"
+PLAIN, DIRECT, OUTBOX, ONCE = "Tandem", "Tandem: sent at once", "Tandem: outbox", "Tandem: once"
+STOCK, ASYNC, SYNC = "dramatiq with SQLAlchemy", "procrastinate with psycopg", "procrastinate with SQLAlchemy"
+NAMES = (PLAIN, DIRECT, OUTBOX, ONCE, STOCK, ASYNC, SYNC)
 CONTENDERS = (
-    Contender(PLAIN, "sql_ours", "plain"),
-    Contender(DIRECT, "sql_ours", "direct"),
-    Contender(OUTBOX, "sql_ours", "outbox"),
-    Contender(ONCE, "sql_ours", "once"),
-    Contender(STOCK, "sql_dramatiq", "plain", THEIRS),
-    Contender(ASYNC, "sql_procrastinate", "async", THEIRS, 0.4),
-    Contender(SYNC, "sql_procrastinate", "sync", THEIRS, 0.2),
+    Contender("sql_ours", {"plain": PLAIN, "direct": DIRECT, "outbox": OUTBOX, "once": ONCE}, OURS),
+    Contender("sql_dramatiq", {"plain": STOCK}, THEIRS),
+    Contender("sql_procrastinate", {"psycopg": ASYNC, "sqlalchemy": SYNC}, THEIRS, 0.4),
 )
 
 # --- throughput ------------------------------------------------------------------------------------------------------
@@ -89,14 +90,18 @@ class Bench:
         options = [f"--env={name}={value}" for name, value in {**path, **settings}.items()]
         return docker("exec", *options, self.container, *command, seconds=200)
 
-    def drive(self, one: Contender, messages: int) -> dict[str, float]:
-        """Returns what sql_peers/contenders/sql_drive.py measures of a contender."""
+    def drive(self, one: Contender, messages: int, turns: int) -> dict[str, list[Figures]]:
+        """Returns what sql_peers/contenders/sql_drive.py measures of a contender, by name and turn."""
         self.sql("CHECKPOINT")
-        program = ["python", "/srv/bench/sql_drive.py", one.adapter, "--messages", str(round(messages * one.part))]
+        program = ["python", "/srv/bench/sql_drive.py", one.adapter, *one.variants]
+        program += ["--messages", str(round(messages * one.part)), "--turns", str(turns)]
         program += ["--processes", str(PROCESSES), "--threads", str(THREADS)]
-        answer = self.execute(one.environment, *program, BENCH_VARIANT=one.variant)
-        result: dict[str, float] = json.loads(answer.splitlines()[-1])
-        return result
+        result = json.loads(self.execute(one.environment, *program).splitlines()[-1])
+        seen: dict[str, list[Figures]] = {}
+        for variant, name in one.variants.items():
+            memory = {"memory": result["memory"], "helpers": result["helpers"]}
+            seen[name] = [turn | memory for turn in result["turns"][variant]]
+        return seen
 
     def sql(self, statement: str) -> str:
         """Returns what PostgreSQL answers its administrator."""
@@ -140,51 +145,60 @@ def build(image: str) -> None:
     docker("build", "--quiet", "--label", "tandem.bench", *arguments, seconds=COMMAND_SECONDS)
 
 
-def measure_rounds(options: argparse.Namespace) -> list[dict[str, dict[str, float]]]:
-    """Returns the figures of each contender in each round."""
-    earlier = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
-    rounds: list[dict[str, dict[str, float]]] = earlier
-    only = options.only.split(",") if options.only else [one.name for one in CONTENDERS]
+def measure_rounds(options: argparse.Namespace) -> dict[str, list[Figures]]:
+    """Returns the figures of each contender in each turn."""
+    seen: dict[str, list[Figures]] = {}
+    if options.json and options.json.exists():
+        seen = json.loads(options.json.read_text())
+    chosen = [one for one in CONTENDERS if not options.only or one.adapter in options.only.split(",")]
     with bench() as made:
         for number in range(options.rounds):
-            seen: dict[str, dict[str, float]] = {}
-            for one in CONTENDERS:
-                if one.name in only:
-                    seen[one.name] = made.drive(one, options.messages)
-                    figures = f"{seen[one.name]['rate']:6.0f}/s, {seen[one.name]['cpu']:.2f} ms of processor time each"
-                    progress(f"round {number + 1}, {one.name:<26} {figures}, load {os.getloadavg()[0]:.1f}")
-            rounds.append(seen)
+            round_: dict[str, list[Figures]] = {}
+            for one in chosen:
+                round_ |= made.drive(one, options.messages, options.turns)
+                for name in one.variants.values():
+                    rates = ", ".join(f"{turn['rate']:.0f}/s ({turn['cpu']:.2f} ms)" for turn in round_[name])
+                    progress(f"round {number + 1}, {name:<29} {rates}; load {os.getloadavg()[0]:.1f}")
+            # A round that was broken off does not count.
+            for name, turns in round_.items():
+                seen.setdefault(name, []).extend(turns)
             if options.json:
-                options.json.write_text(json.dumps(rounds, indent=1))
-    return rounds
+                options.json.write_text(json.dumps(seen, indent=1))
+    return seen
 
 
-def median(rounds: list[dict[str, dict[str, float]]], name: str, figure: str) -> float:
-    """Returns the median of a figure over the rounds."""
-    return statistics.median(one[name][figure] for one in rounds)
+def median(seen: dict[str, list[Figures]], name: str, figure: str) -> float:
+    """Returns the median of a figure over all turns."""
+    return statistics.median(turn[figure] for turn in seen[name])
 
 
-def ratio(rounds: list[dict[str, dict[str, float]]], name: str, base: str, figure: str = "rate") -> float:
-    """Returns the median of the ratios of two contenders in the same round."""
-    return statistics.median(one[name][figure] / one[base][figure] for one in rounds)
+def ratio(seen: dict[str, list[Figures]], name: str, base: str, figure: str = "rate") -> float:
+    """Returns the median of the ratios of two contenders in the same turn."""
+    return statistics.median(one[figure] / other[figure] for one, other in zip(seen[name], seen[base], strict=True))
 
 
-def table(rounds: list[dict[str, dict[str, float]]]) -> str:
+def table(seen: dict[str, list[Figures]]) -> str:
     """Returns what was measured as tables in Markdown."""
-    names = [one.name for one in CONTENDERS if all(one.name in seen for seen in rounds)]
-    lines = ["| | messages/s | of Tandem's | processor time each, ms | memory of a worker, MiB |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    names = [name for name in NAMES if name in seen]
+    lines = [
+        f"{len(seen[names[0]])} turns.",
+        "",
+        "| | messages/s | of Tandem's | processor time each, ms | of Tandem's | memory of a worker, MiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name in names:
-        cells = [f"{median(rounds, name, 'rate'):,.0f}", f"{ratio(rounds, name, PLAIN):.2f}x"]
-        cells += [f"{median(rounds, name, 'cpu'):.2f}", f"{median(rounds, name, 'memory'):.0f}"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        cells = [f"{median(seen, name, 'rate'):,.0f}", f"{ratio(seen, name, names[0]):.2f}x"]
+        cells += [f"{median(seen, name, 'cpu'):.2f}", f"{ratio(seen, name, names[0], 'cpu'):.2f}x"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {median(seen, name, 'memory'):.0f} |")
     lines += ["", "| goal | wanted | reached | |", "| --- | ---: | ---: | --- |"]
-    if {PLAIN, ASYNC, SYNC} <= set(names):
-        ahead = statistics.median(one[PLAIN]["rate"] / max(one[ASYNC]["rate"], one[SYNC]["rate"]) for one in rounds)
+    if {PLAIN, ASYNC} <= set(names):
+        turns = zip(seen[PLAIN], seen[ASYNC], seen[SYNC], strict=True)
+        ahead = statistics.median(ours["rate"] / max(one["rate"], other["rate"]) for ours, one, other in turns)
         lines.append(f"| times the quicker procrastinate | ≥ 1.5 | {ahead:.2f} | {met(ahead >= 1.5)} |")
-    if {DIRECT, OUTBOX} <= set(names):
-        more = ratio(rounds, DIRECT, OUTBOX) - 1
+    if OUTBOX in names:
+        more = ratio(seen, DIRECT, OUTBOX) - 1
         lines.append(f"| time that the outbox adds to sending at once | ≤ 25 % | {more:.0%} | {met(more <= 0.25)} |")
+        lines += ["", f"The program `outbox`: {median(seen, OUTBOX, 'helpers'):.0f} MiB."]
     return "\n".join(lines)
 
 
@@ -263,9 +277,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", default=IMAGE, help="the platform under test")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--messages", type=int, default=2000)
+    parser.add_argument("--messages", type=int, default=600, help="of one turn")
+    parser.add_argument("--turns", type=int, default=3, help="of each variant in a round")
     parser.add_argument("--json", type=Path, help="continue the figures in this file, and write all to it")
-    parser.add_argument("--only", help="names of contenders, with commas between them")
+    parser.add_argument("--only", help="sql_ours, sql_dramatiq, sql_procrastinate, with commas between them")
     parser.add_argument("--before", help="another platform, to be compared with --image")
     parser.add_argument("--containers", type=int, default=5, help="how often containers are started, with --before")
     options = parser.parse_args()

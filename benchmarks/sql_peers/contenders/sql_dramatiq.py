@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 THREADS = int(os.environ.get("BENCH_THREADS", "8"))
-TELLS = False
+TELLS = ()
 broker: Any = RedisBroker(url=os.environ["REDIS_URL"])
 dramatiq.set_broker(broker)
 engine = create_engine(os.environ["BENCH_DATABASE"], pool_size=THREADS, max_overflow=0)
@@ -33,7 +33,7 @@ def helpers() -> list[list[str]]:
     return []
 
 
-def send(count: int) -> None:
+def send(_variant: str, count: int) -> None:
     for number in range(count):
         plain.send(number)
 

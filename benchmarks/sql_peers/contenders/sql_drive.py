@@ -1,6 +1,7 @@
 """Runs in the image. Starts one contender's workers, sends messages and prints what was measured as JSON.
 
-Usage: sql_drive.py ADAPTER [--messages 3000] [--processes 2] [--threads 8]
+Usage: sql_drive.py ADAPTER VARIANT… [--messages 600] [--turns 3] [--processes 2] [--threads 8]
+The variants take turns in the same workers.
 Fails when a message has inserted no row or two, or when one that it should have sent is missing.
 """
 
@@ -96,42 +97,40 @@ def empty() -> None:
     database.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE".encode())
 
 
-def boot(peer: Any, processes: int) -> None:
-    """Send messages until every process has handled one."""
-    wanted = 0
+def boot(peer: Any, variants: list[str], processes: int) -> None:
+    """Send messages of all variants until every process has handled one."""
     deadline = time.monotonic() + BOOT_SECONDS
     while scalar("SELECT count(DISTINCT worker) FROM notes") < processes and time.monotonic() < deadline:
-        peer.send(200)
-        wanted += 200
+        for variant in variants:
+            peer.send(variant, 100)
         wait(lambda: not peer.left(), BOOT_SECONDS, "the first messages completed")
-    if peer.TELLS:
-        wait(lambda: client.llen("dramatiq:told") == wanted, BOOT_SECONDS, "the first messages sent")
+    wait(lambda: not scalar("SELECT count(*) FROM tandem_outbox"), BOOT_SECONDS, "the first messages sent")
 
 
-def measure(peer: Any, workers: Programs, messages: int) -> dict[str, float]:
+def measure(peer: Any, workers: Programs, variant: str, messages: int) -> dict[str, float]:
     workers.signal(signal.SIGSTOP)
     # What these tables hold from here on is counted.
     database.execute("TRUNCATE notes")
     client.delete("dramatiq:told", "dramatiq:told.msgs")
-    peer.send(messages)
+    peer.send(variant, messages)
     time.sleep(0.3)
     before, since = workers.cpu(), time.monotonic()
     workers.signal(signal.SIGCONT)
     wait(lambda: scalar("SELECT count(*) FROM notes") >= messages, LONGEST, f"{messages} rows")
-    if peer.TELLS:
+    if variant in peer.TELLS:
         wait(lambda: client.llen("dramatiq:told") >= messages, LONGEST, f"{messages} messages sent", 0.005)
     seconds = time.monotonic() - since
     return {"rate": messages / seconds, "cpu": (workers.cpu() - before) * 1000 / messages}
 
 
-def check(peer: Any, messages: int) -> None:
+def check(peer: Any, variant: str, messages: int) -> None:
     """End this program unless each message has had its effect once, and nothing is left."""
     wait(lambda: not peer.left(), 15, "all messages acknowledged")
     time.sleep(0.2)
     rows, numbers = scalar("SELECT count(*) FROM notes"), scalar("SELECT count(DISTINCT number) FROM notes")
     if not rows == numbers == messages:
         sys.exit(f"{messages} messages have inserted {rows} rows with {numbers} numbers")
-    if peer.TELLS and (told := client.llen("dramatiq:told")) != messages:
+    if variant in peer.TELLS and (told := client.llen("dramatiq:told")) != messages:
         sys.exit(f"{messages} messages have sent {told}")
     if kept := scalar("SELECT count(*) FROM tandem_outbox"):
         sys.exit(f"{kept} messages are still in the outbox")
@@ -141,7 +140,9 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("adapter")
-    parser.add_argument("--messages", type=int, default=3000)
+    parser.add_argument("variants", nargs="+")
+    parser.add_argument("--messages", type=int, default=600)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=8)
     options = parser.parse_args()
@@ -150,12 +151,12 @@ def main() -> None:
     empty()
     workers, helpers = Programs(peer.workers(options.processes, options.threads)), Programs(peer.helpers())
     try:
-        boot(peer, options.processes)
-        result = measure(peer, workers, options.messages)
-        check(peer, options.messages)
-        result["memory"] = workers.memory() / options.processes
-        if peer.helpers():
-            result["helper_memory"] = helpers.memory()
+        boot(peer, options.variants, options.processes)
+        turns: dict[str, list[dict[str, float]]] = {variant: [] for variant in options.variants}
+        for variant in options.variants * options.turns:
+            turns[variant].append(measure(peer, workers, variant, options.messages))
+            check(peer, variant, options.messages)
+        result = {"turns": turns, "memory": workers.memory() / options.processes, "helpers": helpers.memory()}
     finally:
         workers.kill()
         helpers.kill()

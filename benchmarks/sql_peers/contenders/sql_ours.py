@@ -1,15 +1,13 @@
-"""Tandem, as its users run it. BENCH_VARIANT: the actor."""
+"""Tandem, as its users run it."""
 
 from __future__ import annotations
-
-import os
 
 from bench_sql.notes import ACTORS
 
 from tandem import get_broker, send_many
 
-ACTOR = ACTORS[os.environ.get("BENCH_VARIANT", "plain")]
-TELLS = ACTOR.actor_name in ("direct", "outbox")
+#: Variants whose messages send another one.
+TELLS = ("direct", "outbox")
 
 
 def workers(processes: int, threads: int) -> list[list[str]]:
@@ -22,8 +20,8 @@ def helpers() -> list[list[str]]:
     return [["env", "SUPERVISOR_PROCESS_NAME=outbox", "queue", "db", "outbox"]]
 
 
-def send(count: int) -> None:
-    send_many(ACTOR, ((number,) for number in range(count)))
+def send(variant: str, count: int) -> None:
+    send_many(ACTORS[variant], ((number,) for number in range(count)))
 
 
 def left() -> int:

@@ -1,6 +1,6 @@
 """procrastinate, whose messages are rows in the same database.
 
-BENCH_VARIANT: coroutines that insert with psycopg and the worker's own pool, or functions with a session of SQLAlchemy.
+psycopg: coroutines that insert with the worker's own pool; sqlalchemy: functions with a session of SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -9,19 +9,15 @@ import os
 
 from notes_table import INSERT, TEXT, note
 from procrastinate import App, PsycopgConnector  # type: ignore[import-not-found]
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 THREADS = int(os.environ.get("BENCH_THREADS", "8"))
-VARIANT = os.environ.get("BENCH_VARIANT", "async")
-TELLS = False
+TELLS = ()
 # One for each message, and one each for fetching and for what the worker does beside.
 connector = PsycopgConnector(conninfo=os.environ["DATABASE_URL"], min_size=THREADS + 2, max_size=THREADS + 2)
 app = App(connector=connector)
-
-if VARIANT == "sync":
-    from sqlalchemy import create_engine
-    from sqlalchemy.orm import Session
-
-    engine = create_engine(os.environ["BENCH_DATABASE"], pool_size=THREADS, max_overflow=0)
+engine = create_engine(os.environ["BENCH_DATABASE"], pool_size=THREADS, max_overflow=0)
 
 
 async def insert(number: int) -> None:
@@ -35,7 +31,10 @@ def insert_with_session(number: int) -> None:
         session.commit()
 
 
-TASK = app.task(name="insert", queue="notes")(insert_with_session if VARIANT == "sync" else insert)
+TASKS = {
+    "psycopg": app.task(name="psycopg", queue="notes")(insert),
+    "sqlalchemy": app.task(name="sqlalchemy", queue="notes")(insert_with_session),
+}
 
 
 def workers(processes: int, threads: int) -> list[list[str]]:
@@ -47,9 +46,9 @@ def helpers() -> list[list[str]]:
     return []
 
 
-def send(count: int) -> None:
+def send(variant: str, count: int) -> None:
     with app.open():
-        TASK.batch_defer(*({"number": number} for number in range(count)))
+        TASKS[variant].batch_defer(*({"number": number} for number in range(count)))
 
 
 def left() -> int:
