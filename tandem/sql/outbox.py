@@ -36,7 +36,7 @@ GRACE_MS = 1000
 STOP_SECONDS = 5.0
 # From the beginning of a batch to that of the next: what is committed meanwhile goes together, because a batch costs as
 # much as many messages. The first after a pause goes at once.
-PACE_SECONDS = 0.01
+PACE_SECONDS = 0.05
 # After an error this process leaves its messages to the program `outbox` for a while: each would be one more attempt.
 PAUSE_SECONDS = 2.0
 # Without the number of the row, which nobody needs.
