@@ -23,7 +23,7 @@ MAX_AGE_SECONDS = 1800
 # A connection that was idle for longer is asked whether it still lives; at each use that would be a round trip more for
 # each message (seconds).
 PING_AFTER_SECONDS = 0.1
-# How long a thread waits for a connection of the pool: there is one for each, so it only waits where code takes two.
+# How long a thread waits for a connection of the pool: there are two for each, so it only waits where code takes more.
 POOL_SECONDS = 10
 
 
@@ -71,7 +71,8 @@ def make_engine(connections: int, *, durable: bool = True) -> Engine:
         url,
         connect_args=_CONNECT[url.get_backend_name()](chosen, durable),
         pool_size=connections,
-        max_overflow=0,
+        # For code that has a transaction of its own inside that of its message.
+        max_overflow=connections,
         pool_recycle=MAX_AGE_SECONDS,
         pool_timeout=POOL_SECONDS,
         # Values of rows are nobody's business in a log.
