@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from tandem.config import example, settings
 from tandem.config.settings_base import SettingsError
 from tandem.process import folders, programs, start_check, start_steps
+
+if TYPE_CHECKING:
+    from tandem.workload import Workload
 
 
 @click.command()
@@ -86,7 +91,20 @@ def _check(effective: settings.Settings) -> None:
     uses_database = any(workload.database for workload in loaded) and {"web", "worker"} & set(
         effective.started_programs
     )
-    start_steps.plan_upgrade(bool(uses_database))
+    start_steps.plan_upgrade(bool(uses_database) and not _made_database(effective, loaded))
+
+
+def _made_database(effective: settings.Settings, loaded: tuple[Workload, ...]) -> bool:
+    """Return whether the schema is up to date now: it was, or the database is new and has got its tables."""
+    from tandem.process.log_forwarder import as_json, prefixed
+    from tandem.sql import startup
+
+    done = startup.made(loaded)
+    if done:
+        form = as_json if effective.log_format == "json" else prefixed
+        sys.stdout.buffer.write(form("database", done.encode()))
+        sys.stdout.flush()
+    return done is not None
 
 
 def _write_proxy_configuration(effective: settings.Settings) -> int:
