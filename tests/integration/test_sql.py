@@ -13,6 +13,8 @@ from tests.integration.databases import SQLAPP_IMAGE, Server, server
 from tests.integration.tandem import Tandem, await_true
 from tests.unit.sql.run import run
 
+CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tandem'"
+
 
 @pytest.fixture(scope="module")
 def postgres(network: Network) -> Iterator[Server]:
@@ -76,6 +78,8 @@ def test_messages_follow_their_commit_at_once_and_not_by_the_program_for_left_ov
 
 def test_connections_that_the_database_closes_fail_no_message_for_good(ledger: Tandem, postgres: Server) -> None:
     postgres.ask("ALTER ROLE tandem SET idle_session_timeout = '300ms'")
+    # It counts for new connections.
+    postgres.ask(CUT_OFF)
     try:
         tandem = ledger
         for number in range(200, 204):
@@ -87,7 +91,7 @@ def test_connections_that_the_database_closes_fail_no_message_for_good(ledger: T
                 what="the database closes idle connections",
             )
         # In the middle of its work.
-        postgres.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tandem'")
+        postgres.ask(CUT_OFF)
         hand_in(tandem, 204)
         assert tandem.output("queue", "failed", "show", "--json").strip() == "[]"
     finally:
@@ -117,7 +121,7 @@ def test_a_read_only_database_is_named(ledger: Tandem, postgres: Server) -> None
         )
     finally:
         postgres.ask("ALTER ROLE tandem RESET default_transaction_read_only")
-        postgres.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tandem'")
+        postgres.ask(CUT_OFF)
 
 
 def test_a_database_that_cannot_be_used_ends_the_start_with_one_line(start: Start, postgres: Server) -> None:
