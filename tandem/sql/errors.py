@@ -52,6 +52,11 @@ def is_lost(error: BaseException) -> bool:
     return _number(error) in {2002, 2003, 2006, 2013}
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Return whether another transaction of PostgreSQL had a lock for too long (lock_not_available)."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == "55P03"
+
+
 def _number(error: DBAPIError) -> int | None:
     """Return the number of an error of MySQL."""
     arguments: Any = getattr(error.orig, "args", ())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from bank import accounts
+from dramatiq.errors import BrokerConnectionError
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
@@ -291,7 +292,7 @@ def test_notes_and_connections_are_bounded(queue: Any) -> None:
 
 
 def test_redis_errors_are_not_database_errors(queue: Any, redis_away: Any) -> None:
-    with redis_away(), pytest.raises((redis.RedisError, Exception)):
+    with redis_away(), pytest.raises((redis.RedisError, BrokerConnectionError)):
         accounts.tell.send("Ada")
 
 
