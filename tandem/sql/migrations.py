@@ -7,11 +7,12 @@ it is used, because workers do not need it: it takes 6 MB of memory and a sixth 
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.engine import Engine
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 #: Of advisory locks: a number of nobody else's.
 LOCK = 7_263_361_010
+# How often a lock of a file, which nobody notifies about, is tried (seconds).
+LOCK_POLL_SECONDS = 0.1
+_TOO_LONG = "another container has changed the schema for {:g} s (START_STEP_TIMEOUT)"
 
 
 class SchemaError(Exception):
@@ -138,7 +142,7 @@ def _lock(engine: Engine, seconds: float) -> Iterator[None]:
     """Hold a lock of the database in the block, which it gives back by itself when this process dies."""
     kind = engine.dialect.name
     if kind == "sqlite":
-        with _file_lock(f"{engine.url.database}.migrating"):
+        with _file_lock(f"{engine.url.database}.migrating", seconds):
             yield
         return
     with engine.connect() as connection:
@@ -148,7 +152,7 @@ def _lock(engine: Engine, seconds: float) -> Iterator[None]:
             connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK})
             connection.commit()
         elif not connection.scalar(text("SELECT GET_LOCK('tandem', :seconds)"), {"seconds": round(seconds)}):
-            raise SchemaError(f"another container has changed the schema for {seconds:g} s (START_STEP_TIMEOUT)")
+            raise SchemaError(_TOO_LONG.format(seconds))
         try:
             yield
         finally:
@@ -157,7 +161,18 @@ def _lock(engine: Engine, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def _file_lock(path: str) -> Iterator[None]:
+def _file_lock(path: str, seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
     with Path(path).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _is_locked(file):
+            if time.monotonic() > deadline:
+                raise SchemaError(_TOO_LONG.format(seconds))
+            time.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _is_locked(file: IO[str]) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

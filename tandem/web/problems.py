@@ -89,9 +89,16 @@ def _invalid_input(error: ValidationError) -> Response:
     # A view can raise it for a defect of its own, which the log has to show.
     logger.info("%s %s was refused: %d errors in %s", request.method, request.path, error.error_count(), error.title)
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    fields = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:MAX_INVALID_FIELDS]]
+    fields = [
+        f"{'.'.join(map(str, one['loc'])) or 'body'}: {_expected(one['msg'])}" for one in found[:MAX_INVALID_FIELDS]
+    ]
     more = f"; and {len(found) - MAX_INVALID_FIELDS} more" if len(found) > MAX_INVALID_FIELDS else ""
     return problem(422, "Unprocessable Entity", "; ".join(fields) + more)
+
+
+def _expected(sentence: str) -> str:
+    """Return the sentence of a model's own check without the words that pydantic puts before it."""
+    return sentence.removeprefix("Value error, ")
 
 
 def _queue_unavailable(error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ import redis
 from bank import accounts
 from dramatiq.errors import BrokerConnectionError
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from tandem import Warn
+from tandem import Away, Warn
 from tandem.runtime import get_broker
 from tandem.sql import NoTransaction, checks, migrations, outbox, session, tables, transaction
 from tandem.sql import engine as connections
 from tandem.sql.engine import engine
+from tandem.sql.migrations import History, SchemaError
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -276,6 +279,77 @@ def test_an_image_goes_on_after_a_later_one_has_migrated_the_database(queue: Any
     finally:
         set_version("0001")
     assert check.run().endswith("schema up to date")
+
+
+def test_a_schema_that_lacks_migrations_is_named_with_what_to_type(queue: Any) -> None:
+    check, _ = checks.make(migrations.histories([accounts.workload]))
+    with engine().begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version_accounts"))
+    try:
+        with pytest.raises(Away, match=r"the tables of accounts in .* lack migrations: type queue db upgrade"):
+            check.run()
+    finally:
+        with engine().begin() as connection:
+            connection.execute(text("INSERT INTO alembic_version_accounts VALUES ('0001')"))
+
+
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+def upgrade():
+    op.create_table("half", sa.Column("id", sa.Integer, primary_key=True), if_not_exists=True)
+    op.execute("{then}")
+"""
+
+
+def test_a_migration_that_fails_half_way_is_not_taken_for_done(queue: Any, tmp_path: Path) -> None:
+    file, history = tmp_path / "0001_half.py", History("half", tmp_path)
+    file.write_text(MIGRATION.format(then="INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(SQLAlchemyError, match="nowhere"):
+        migrations.upgrade(engine(), [history], seconds=5)
+    # MySQL and MariaDB commit each change of a table by itself.
+    stays = engine().dialect.name in ("mysql", "mariadb")
+    assert inspect(engine()).has_table("half") is stays
+    file.write_text(MIGRATION.format(then="INSERT INTO half VALUES (1)"))
+    try:
+        assert migrations.upgrade(engine(), [history], seconds=5) == ["half"]
+    finally:
+        with engine().begin() as connection:
+            connection.execute(text("DROP TABLE half"))
+            connection.execute(text("DROP TABLE alembic_version_half"))
+
+
+def test_one_that_another_container_runs_for_too_long_ends_the_start(queue: Any) -> None:
+    found = migrations.histories([accounts.workload])
+    with migrations._lock(engine(), 5), pytest.raises((SchemaError, SQLAlchemyError)):
+        migrations.upgrade(engine(), found, seconds=1)
+    assert migrations.upgrade(engine(), found, seconds=1) == []
+
+
+def test_a_database_that_is_full_stores_nothing_half_and_goes_on_when_there_is_room(queue: Any) -> None:
+    if engine().dialect.name != "sqlite":
+        pytest.skip("servers cannot be filled up by one client")
+
+    @event.listens_for(engine(), "connect")
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+
+    engine().dispose()
+    accounts.add_many.send(10_000)
+    try:
+        assert queue.run_all() == ["failed"]
+        assert queue.failed()[0].startswith("OperationalError: database or disk is full")
+        assert (names(), count(tables.outbox)) == ([], 0)
+    finally:
+        event.remove(engine(), "connect", limit)
+        engine().dispose()
+    accounts.add_many.send(100)
+    assert queue.run_all() == ["completed"]
+    assert len(names()) == 100
 
 
 def test_notes_and_connections_are_bounded(queue: Any) -> None:

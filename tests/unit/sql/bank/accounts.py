@@ -49,6 +49,11 @@ def add(name: str) -> None:
 
 
 @dramatiq.actor(max_retries=0)
+def add_many(count: int) -> None:
+    session().add_all(Account(name=f"account {number}") for number in range(count))
+
+
+@dramatiq.actor(max_retries=0)
 def add_and_fail(name: str) -> None:
     session().add(Account(name=name))
     session().flush()
