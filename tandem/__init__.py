@@ -12,6 +12,7 @@
 | schedules | Schedule; schedules: those that are added at run time |
 | Redis | connect, Clock |
 | SQL | Database; sql: session, transaction |
+| counting | metrics: Counter, Histogram |
 | HTTP | openapi, sse, safe_http, Destinations |
 | SQL | the module tandem.sql, which needs further packages |
 
@@ -25,7 +26,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tandem import openapi, safe_http, schedules, sql, sse
+    from tandem import metrics, openapi, safe_http, schedules, sql, sse
     from tandem.broker.clock import Clock
     from tandem.broker.connection import connect
     from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
@@ -78,6 +79,7 @@ __all__ = [
     "get_broker",
     "group",
     "job",
+    "metrics",
     "openapi",
     "safe_http",
     "schedules",
@@ -109,6 +111,7 @@ _MODULE_OF = {name: module for module, names in _NAMES_OF_MODULES.items() for na
 _MODULES = {
     "fields": "tandem.config.settings_base",
     "job": "tandem.worker.job",
+    "metrics": "tandem.metrics",
     "openapi": "tandem.openapi",
     "safe_http": "tandem.safe_http",
     "schedules": "tandem.schedules",

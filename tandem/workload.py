@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsBase
@@ -64,6 +64,7 @@ class Workload:
     rates: how many of a queue may start in a time, such as 10/s, likewise.
     api: the description of its routes for /openapi.json.
     schedules: messages that are sent at certain times.
+    metrics: counters and histograms of tandem.metrics, and collectors of prometheus_client, for /metrics.
     programs: of supervisor, which run beside web and workers.
     middleware: dramatiq's, for the actors of all workloads, or a function that returns it; see Placed.
     database: its migrations and tables; with it, DATABASE_URL is read, and messages and requests have a transaction.
@@ -80,6 +81,7 @@ class Workload:
     api: Callable[[Settings], Api] | None = None
     schedules: Sequence[Schedule] | Callable[[Settings], Sequence[Schedule]] = ()
     middleware: Sequence[Middleware | Placed] | Callable[[Settings], Sequence[Middleware | Placed]] = ()
+    metrics: Sequence[Any] | Callable[[Settings], Sequence[Any]] = ()
     programs: Sequence[Program] | Callable[[Settings], Sequence[Program]] = ()
     database: Database | None = None
     on_start: Callable[[Settings], None] | None = None

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import dramatiq
 from dramatiq.middleware import TimeLimitExceeded
 
-from app.translation import callbacks, documents
+from app.translation import callbacks, documents, measures
 from app.translation.cache import Cache
 from app.translation.call_monitor import CallMonitor
 from app.translation.circuit_breaker import CircuitBreaker
@@ -181,6 +181,8 @@ def _translate_all(translation: Translation, run: str, document: Document, *, tr
     except (Unavailable, ModelMissing) as error:
         waiting().model_unavailable(translation, error, run=run, tried=False)
     problems = list(_problems(document, parts))
+    for problem in problems:
+        measures.PROBLEMS.add(kind=problem["kind"])
     text = document.join([part.text for part in parts])
     store().finish(translation.id, run, text, problems, _untranslated(translation, document))
 

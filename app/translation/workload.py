@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from app.translation import actors, callbacks, models, pulls
+from app.translation import actors, callbacks, measures, models, pulls
 from app.translation.engine.names import full_name
 from app.translation.engine.ollama import OllamaError
 from app.translation.settings import TranslationSettings
@@ -133,5 +133,6 @@ workload = Workload(
     checks=_checks,
     commands=_commands,
     max_concurrency=_max_concurrency,
+    metrics=measures.ALL,
     on_start=_on_start,
 )

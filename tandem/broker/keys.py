@@ -31,6 +31,11 @@ tandem:alone:<worker>               queue, tab, id of the quarantined message of
 tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that ended so in the n-th time bucket of this
                                     many seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
+tandem:totals:<queue>               hash: how many messages ever ended, by actor and outcome (see totals.py)
+tandem:handled                      list of the last messages that ended, newest first (see totals.py)
+tandem:restarts                     hash: reason -> workers that stopped for it
+tandem:cancel:<worker>              set of the ids of running messages that this worker is to interrupt
+tandem:actions                      list of what operators have done, newest first (see operate/action_log.py)
 tandem:rate:<queue>                 time (ms) when a queue with a rate is on schedule again (see rate.lua)
 tandem:rate:<queue>:<lane>          the same of an actor, or of one of its keys (see lanes.lua)
 tandem:relayed:<key>                mark of a message that was sent from an outbox and may still be in it
@@ -50,6 +55,9 @@ PAUSED = "tandem:paused"
 WORKERS = "tandem:workers"
 STOP = "tandem:stop"
 ALERTS = "tandem:alerts"
+HANDLED = "tandem:handled"
+RESTARTS = "tandem:restarts"
+ACTIONS = "tandem:actions"
 
 
 def ready(queue: str) -> str:
@@ -122,6 +130,14 @@ def dead_counts(queue: str) -> str:
 
 def counts(step: int, number: int) -> str:
     return f"tandem:counts:{step}:{number}"
+
+
+def totals(queue: str) -> str:
+    return f"tandem:totals:{queue}"
+
+
+def canceled(worker: str) -> str:
+    return f"tandem:cancel:{worker}"
 
 
 def relayed(key: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import redis
 
-from tandem.broker import codec, keys, statistics
+from tandem.broker import codec, keys, statistics, totals
 from tandem.broker.clock import Clock
 from tandem.broker.connection import name, raw
 from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, QuotaExceeded
@@ -55,7 +55,7 @@ class Outcome:
     """How a delivery ended. `payload`: the message as it is stored from now on, unless it is completed.
 
     detail: for `retried` the delay in ms, for `failed` the kind of the dead letter, for `snoozed` head or tail.
-    waited, ran: seconds.
+    error: the class of what a retried attempt ended with. waited, ran: seconds.
     """
 
     delivery: Delivery
@@ -63,6 +63,7 @@ class Outcome:
     actor: str
     payload: bytes = b""
     detail: str = ""
+    error: str = ""
     waited: float = 0.0
     ran: float = 0.0
 
@@ -92,7 +93,7 @@ class MessageStore:
         self._enqueue_once = self._script("enqueue_once")
         self._claim_batch = client.register_script("".join(map(script, ("rate", "lanes", "claim_batch"))))
         self._unpark = self._script("unpark")
-        self._ack = self._script("ack")
+        self._ack = client.register_script(totals.LUA + script("notify") + script("ack"))
         self._requeue = self._script("requeue")
         self._isolate = self._script("isolate")
         self._claim_by_id = self._script("claim_by_id")
@@ -245,7 +246,7 @@ class MessageStore:
     def ack(self, queue: str, outcomes: Sequence[Outcome]) -> set[str]:
         """Store how these messages of one queue ended; return the ids of those that it had no longer claimed."""
         has_lanes = any(outcome.delivery.lane for outcome in outcomes)
-        arguments: list[Any] = [11 if has_lanes else 10]
+        arguments: list[Any] = [12 if has_lanes else 11]
         for outcome in outcomes:
             delivery = outcome.delivery
             arguments += [
@@ -255,6 +256,7 @@ class MessageStore:
                 outcome.payload,
                 outcome.detail,
                 outcome.actor,
+                outcome.error,
             ]
             for seconds in (outcome.waited, outcome.ran):
                 arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]

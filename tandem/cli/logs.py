@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from tandem.cli import worker_logs
+from tandem.operate import worker_logs
 
 
 @click.command("logs")

@@ -11,9 +11,9 @@ from dramatiq.errors import ActorNotFound
 from tandem import runtime
 from tandem.broker import store
 from tandem.broker.unique import DuplicateMessage
-from tandem.cli import durations
 from tandem.config import settings
 from tandem.operate import arguments, control
+from tandem.support import durations
 from tandem.support.escapes import escaped
 
 MAX_DELAY = timedelta(milliseconds=store.MAX_DELAY_MS)

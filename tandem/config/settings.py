@@ -112,6 +112,25 @@ class Settings(SettingsBase):
         "cancel and count only what is their own, and the log says the name. Everybody with the API_TOKEN, or without "
         "any, shares one view.",
     )
+    metrics_token: SecretStr | None = text(
+        None,
+        values.TOKEN_EXPECTED,
+        "When set, GET /metrics requires `Authorization: Bearer …` with it; otherwise a token of the API, if there is "
+        "any.",
+    )
+    ops_token: SecretStr | None = text(
+        None,
+        values.TOKEN_EXPECTED,
+        "Opens the operations page /ops for those who sign in with it; without it there is none. bin/up makes one.",
+    )
+    ops_read_token: SecretStr | None = text(
+        None, values.TOKEN_EXPECTED, "Opens /ops for looking only: whoever signs in with it can change nothing."
+    )
+    ops_hidden_arguments: tuple[str, ...] = names(
+        ("password", "secret", "token"),
+        "names of arguments, with commas between them",
+        "Arguments of messages, and fields in them, whose values /ops never shows: names, with commas between them.",
+    )
     rate_limit: int = number(
         600, 0, 1_000_000, "Requests a minute with which one client (its address) may change something. 0: no limit."
     )
@@ -302,7 +321,7 @@ class Settings(SettingsBase):
     def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name if name == ANY_HOST else values.host_name(name) for name in value)
 
-    @field_validator("api_token")
+    @field_validator("api_token", "metrics_token", "ops_token", "ops_read_token")
     @classmethod
     def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
@@ -325,11 +344,6 @@ class Settings(SettingsBase):
                 f"messages may end; with MESSAGE_TIME_LIMIT={self.message_time_limit} expected at least "
                 f"{needed}s"
             )
-        if self.api_token and self.api_token.get_secret_value() in self.named_tokens.values():
-            raise ValueError(
-                "API_TOKENS=****** is invalid: one of its tokens is the API_TOKEN as well; "
-                "expected a token of its own for each, since a token says who its client is"
-            )
         if self.worker_processes > MAX_WORKERS:
             raise ValueError(
                 f"WORKER_DEDICATED={','.join(self.worker_dedicated)} is invalid: with WORKERS={self.workers} these "
@@ -348,6 +362,24 @@ class Settings(SettingsBase):
         if self.redis_url is None and "redis" not in self.programs:
             raise ValueError(
                 f"PROGRAMS={','.join(self.programs)} is invalid: without the program redis, REDIS_URL must be set"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        if self.api_token and self.api_token.get_secret_value() in self.named_tokens.values():
+            raise ValueError(
+                "API_TOKENS=****** is invalid: one of its tokens is the API_TOKEN as well; "
+                "expected a token of its own for each, since a token says who its client is"
+            )
+        if self.ops_read_token and not self.ops_token:
+            raise ValueError(
+                "OPS_READ_TOKEN=****** is invalid: the operations page is closed without an OPS_TOKEN; expected both"
+            )
+        if self.ops_token and self.ops_token == self.ops_read_token:
+            raise ValueError(
+                "OPS_READ_TOKEN=****** is invalid: it is the OPS_TOKEN as well, so it would not be for looking only; "
+                "expected another one"
             )
         return self
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 MIB = 2**20
 
 SECRET = re.compile(r"[\x21-\x7e]{16,256}")
+TOKEN_EXPECTED = "16 to 256 visible ASCII characters, or empty for none"  # noqa: S105
 
 # The expected value is the explanation.
 NO_REASON = "not allowed"

@@ -14,11 +14,11 @@ import redis
 from tandem.broker import connection
 from tandem.broker.connection import connect_to
 from tandem.config import environment
-from tandem.monitor.alert_entries import FileStore, RedisStore, Store
 from tandem.monitor.alert_manager import AlertManager, Notify
 from tandem.monitor.alert_rules import SHARED, Thresholds, evaluate
 from tandem.monitor.collector import Collector
 from tandem.monitor.schedule_watch import ScheduleWatch
+from tandem.operate.alert_entries import FileStore, RedisStore, Store
 from tandem.process import webhook
 from tandem.schedules.store import ScheduleStore
 from tandem.support.periodic import Periodic

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tandem.monitor.alert_entries import AlertRecord, Store
 from tandem.monitor.alert_rules import Alert
+from tandem.operate.alert_entries import AlertRecord, Store
 from tandem.support.times import iso
 
 logger = logging.getLogger(__name__)

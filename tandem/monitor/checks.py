@@ -11,7 +11,7 @@ import redis
 from tandem.broker.connection import connect
 from tandem.config.settings import Settings
 from tandem.health.checks import Check, Warn
-from tandem.monitor.alert_entries import AlertRecord, FileStore, RedisStore
+from tandem.operate.alert_entries import AlertRecord, FileStore, RedisStore
 from tandem.support.times import iso
 
 

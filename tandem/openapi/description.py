@@ -84,6 +84,11 @@ def answer(
     return _answer(sentence, content, headers)
 
 
+def text(sentence: str, media_type: str, *, example: str) -> Json:
+    """Return a response that is not JSON."""
+    return _answer(sentence, {media_type: media({"type": "string"}, example=example)}, None)
+
+
 def problem(status: int, detail: str, *, headers: Mapping[str, Json] | None = None) -> Json:
     """Return a response with a problem document, with `detail` as its example."""
     title = HTTPStatus(status).phrase

@@ -9,6 +9,7 @@ from tandem.broker.broker import Broker
 from tandem.config.settings import Settings
 from tandem.process.programs import Program
 from tandem.sql import checks, commands, migrations
+from tandem.sql.metrics import OutboxCollector
 from tandem.sql.settings import SqlSettings
 from tandem.sql.unit_of_work import SqlMiddleware, Units
 from tandem.workload import Workload
@@ -38,5 +39,6 @@ def make(broker: Broker, workloads: Sequence[Workload]) -> Workload:
         checks=lambda _config: checks.make(found),
         commands=lambda: [commands.make(found)],
         programs=programs,
+        metrics=[OutboxCollector()],
         middleware=[SqlMiddleware()],
     )

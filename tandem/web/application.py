@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tandem import logs, registry
 from tandem.config import settings
 from tandem.registry import conflicts
-from tandem.web import body_limit, csrf, headers, health, openapi, problems, rate_limit, static
+from tandem.web import body_limit, csrf, headers, health, metrics, openapi, problems, rate_limit, static
 from tandem.web.auth import Authentication
 from tandem.web.body_limit import MAX_BODY
 from tandem.workload import Workload
@@ -25,6 +25,8 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     # A route that accepts more sets request.max_content_length; the proxy rejects bodies over BODY_LIMIT.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     problems.register(app)
+    # First, so that requests that are refused are counted as well.
+    metrics.register(app, config, loaded)
     authentication = _protect(app, config)
     health.register(app, config, loaded, authentication)
     openapi.register(app, config, loaded)

@@ -105,7 +105,10 @@ def when_ready(_server: object) -> None:
 
 
 def post_worker_init(_worker: object) -> None:
-    """Let an editor attach, if DEBUG_PORT is set."""
+    """Begin to store the counts of this process, and let an editor attach, if DEBUG_PORT is set."""
+    from tandem.web import metrics
+
+    metrics.flusher().start()
     if _settings.debug_port:
         from tandem.process import debugger
 
@@ -115,5 +118,7 @@ def post_worker_init(_worker: object) -> None:
 def worker_exit(_server: object, _worker: object) -> None:
     """Close the event streams of a worker that has finished its requests and exits: clients reconnect elsewhere."""
     from tandem import sse
+    from tandem.web import metrics
 
     sse.close()
+    metrics.flusher().stop()

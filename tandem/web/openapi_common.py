@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tandem.config.settings import Settings
-from tandem.openapi.description import Api, Json, Problem, answer, header, operation, problem
+from tandem.openapi.description import Api, Json, Problem, answer, header, operation, problem, text
 from tandem.web.auth import TOO_MANY_WRONG
 from tandem.web.health import Alive, Readiness
 from tandem.web.methods import SAFE_METHODS
@@ -39,9 +39,26 @@ def describe(_settings: Settings) -> Api:
         tag="health",
     )
     return Api(
-        paths={"/healthz": {"get": alive | {"security": []}}, "/readyz": {"get": ready | {"security": []}}},
+        paths={
+            "/healthz": {"get": alive | {"security": []}},
+            "/readyz": {"get": ready | {"security": []}},
+            "/metrics": {"get": _metrics("getMetrics", "Metrics of the queue, the workers and this container")},
+            "/metrics/dramatiq": {"get": _metrics("getDramatiqMetrics", "The same under the names of dramatiq")},
+        },
         models=(Alive, Readiness, Problem),
         tags={"health": "For load balancers and monitors."},
+    )
+
+
+def _metrics(name: str, summary: str) -> Json:
+    kind = "text/plain"
+    example = 'tandem_queue_ready{queue="default"} 0.0\n'
+    return operation(
+        name,
+        summary,
+        {200: text("The text format of Prometheus, or OpenMetrics.", kind, example=example)},
+        description="If there is a METRICS_TOKEN, it is required instead of the API_TOKEN.",
+        tag="health",
     )
 
 

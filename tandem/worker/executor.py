@@ -107,7 +107,8 @@ class Executor:
             return self._failed(delivery, message, exception, options)
         if message.retry_in is not None:
             self._emit_end("ack", message)
-            return Outcome(delivery, "retried", message.actor_name, message.encode(), str(message.retry_in))
+            error = "" if exception is None else type(exception).__name__
+            return Outcome(delivery, "retried", message.actor_name, message.encode(), str(message.retry_in), error)
         if exception is not None:
             delay = getattr(exception, "delay", None)
             stopping = self._broker.draining.is_set()

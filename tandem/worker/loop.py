@@ -30,9 +30,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Beyond one message for each thread only as many are claimed as would start within this time (seconds), so that
-# no message waits here that an idle worker could run.
-PREFETCH_SECONDS = 0.02
+# Beyond one message for each thread only as many are claimed as would start within this time (seconds): the longest
+# that a message waits here while an idle worker could run it. With a fifth of it, threads that run messages of some
+# milliseconds, such as one INSERT, mostly waited for the next one, and processor time doubled (benchmarks/sql.py).
+PREFETCH_SECONDS = 0.1
 MAX_PREFETCH = 64
 # Messages that were claimed and do not start within this time are requeued: those before them run longer than expected.
 STALE_PREFETCH_SECONDS = 0.5

@@ -20,7 +20,8 @@ from tandem.broker.broker import Broker
 from tandem.broker.in_flight import Running
 from tandem.broker.rate import Rate
 from tandem.broker.store import Delivery
-from tandem.operate import control
+from tandem.metrics.flusher import Flusher
+from tandem.operate import control, restarts
 from tandem.process.resource_usage import resident_memory
 from tandem.support.backoff import Backoff
 from tandem.worker.heartbeat import HeartbeatReporter
@@ -137,6 +138,8 @@ def consume(
         if control.stop_request(broker.client) not in (None, stop_before):
             stop.ask("queue stop-workers")
 
+    metrics = Flusher(lambda: broker.client)
+    metrics.start()
     reporter.start(check_stop_workers)
     worker = Worker(
         broker,
@@ -160,11 +163,18 @@ def consume(
     if reason.startswith("memory"):
         broker.over_memory_limit.set()
     _drain(worker, broker, policy, drain_timeout)
-    if logs.process_name() != logs.INTERACTIVE:
-        stop.sleep(MIN_UPTIME_SECONDS - (time.monotonic() - since))
+    _count_restart(stop, broker, reason, since)
+    metrics.stop()
     reporter.stop()
     broker.close()
     logger.info("stopped after %d messages", broker.in_flight.ended)
+
+
+def _count_restart(stop: Stop, broker: Broker, reason: str, since: float) -> None:
+    """Count the end of a worker that supervisor replaces, which counts one that ends too early as failed."""
+    if logs.process_name() != logs.INTERACTIVE:
+        stop.sleep(MIN_UPTIME_SECONDS - (time.monotonic() - since))
+        restarts.note(broker.client, reason)
 
 
 def _quota(limits: Limits, quarantined: int) -> Quota:
@@ -182,6 +192,7 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
         try:
             requirements.require_usable(broker.client)
             _register_queues(broker.client, queues)
+            restarts.note_death(broker.client, broker.worker)
             return recover(broker), control.stop_request(broker.client)
         except (requirements.Unusable, redis.RedisError) as error:
             if reason := _unchanging(error):

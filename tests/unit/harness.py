@@ -106,7 +106,10 @@ def places(client: redis.Redis) -> dict[str, str]:
                 keys.dead_counts,
             )
         }
-    passing = ("tandem:counts:", "tandem:times:", "tandem:alone:", "tandem:rate:", "tandem:wake:")
+    passing = tuple(
+        f"tandem:{name}"
+        for name in ("counts:", "times:", "totals:", "handled", "metric:", "restarts", "alone:", "rate:", "wake:")
+    )
     assert not {name for name in names - known if not name.startswith(passing)}
     assert not {id_: where for id_, where in found.items() if len(where) > 1}
     return {id_: where for id_, (where,) in found.items()}

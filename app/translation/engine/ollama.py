@@ -19,6 +19,7 @@ import httpx
 
 from app.translation.documents.splitter import tokens
 from app.translation.engine.pull import Layers, Pull
+from app.translation.measures import measured
 from tandem import ExpectedError, PermanentError, fields
 
 CONNECT_TIMEOUT = 5.0
@@ -111,7 +112,8 @@ class Call:
     """A running call, for other threads: how much was answered, and a way to end it.
 
     wait: seconds to wait for the first byte, if not the timeout of any other silence. characters: received in the
-    current attempt. answered: whether its first byte has arrived. began: when it was sent, by time.monotonic.
+    current attempt. answered: whether its first byte has arrived. began: when it was sent, by time.monotonic, and
+    first_token_at: when the answer began. tokens_in, tokens_out: as the model has counted them at the end.
     """
 
     def __init__(self, *, wait: float | None = None) -> None:
@@ -119,6 +121,8 @@ class Call:
         self.characters = 0
         self.answered = False
         self.began = time.monotonic()
+        self.first_token_at = 0.0
+        self.tokens_in = self.tokens_out = 0
         self.was_cancelled = False
         self.was_silent = False
         self._lock = threading.Lock()
@@ -127,6 +131,7 @@ class Call:
     def begin(self) -> None:
         """Begin a new attempt."""
         self.characters, self.answered, self.began = 0, False, time.monotonic()
+        self.first_token_at, self.tokens_in, self.tokens_out = 0.0, 0, 0
 
     def cancel(self) -> None:
         """Close the connection, which makes Ollama stop even if it has not sent a byte yet."""
@@ -194,7 +199,9 @@ class Ollama:
         """
         limit = answer_limit(messages[-1]["content"])
         body = self._request(model, messages, num_predict=limit, retries=retries) | {"stream": True}
-        return self._call(body, call or Call())
+        call = call or Call()
+        with measured(model, call):
+            return self._call(body, call)
 
     def load(self, model: str, *, call: Call | None = None) -> None:
         """Load the model with the options that `chat` uses. Raises Unavailable, OllamaRefused or Cancelled.
@@ -251,7 +258,8 @@ class Ollama:
             self._check(response)
             pieces: list[str] = []
             try:
-                for piece in _contents(_lines(response)):
+                for piece in _contents(_lines(response), call):
+                    call.first_token_at = call.first_token_at or (time.monotonic() if piece else 0.0)
                     pieces.append(piece)
                     call.characters += len(piece)
             except BadAnswer as error:
@@ -380,19 +388,29 @@ def _split(blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def _contents(lines: Iterator[dict[str, Any]]) -> Iterator[str]:
-    """Yield the pieces of the answer. Raises BadAnswer unless the stream ends with `done` and an expected reason."""
+def _contents(lines: Iterator[dict[str, Any]], call: Call) -> Iterator[str]:
+    """Yield the pieces of the answer, and note its tokens in the call.
+
+    Raises BadAnswer unless the stream ends with `done` and an expected reason.
+    """
     for line in lines:
         if "error" in line:
             raise BadAnswer(UNFINISHED, f"the model broke off: {_error_text(json.dumps(line))}")
         yield str((line.get("message") or {}).get("content") or "")
         if line.get("done"):
+            call.tokens_in, call.tokens_out = (_count(line, name) for name in ("prompt_eval_count", "eval_count"))
             if line.get("done_reason") in ("stop", "load"):
                 return
             if line.get("done_reason") == "length":
                 raise BadAnswer(TRUNCATED, "the answer was cut because it grew over the limit of tokens or context")
             raise BadAnswer(UNFINISHED, f"the model ended with the reason {line.get('done_reason')!r}")
     raise BadAnswer(UNFINISHED, "the answer ended in the middle")
+
+
+def _count(line: dict[str, Any], name: str) -> int:
+    """Return a number of tokens; 0 from a server that does not count them."""
+    count = line.get(name)
+    return count if isinstance(count, int) and count > 0 else 0
 
 
 def _classified(error: BadAnswer, pieces: list[str]) -> BadAnswer:

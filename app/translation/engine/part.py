@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from app.translation import measures
 from app.translation.documents.placeholders import PlaceholdersChanged, ProtectedText, protect
 from app.translation.documents.splitter import split, tokens
 from app.translation.engine import glossary, prompt
@@ -74,7 +75,7 @@ class Translator:
             return Part(text)
         terms = glossary.relevant(options.glossary, protected.text)
         asked = [prompt.VERSION, options.model, options.source, options.target, sorted(terms.items()), protected.text]
-        if self._cache is not None and (answer := self._cache.get(asked)):
+        if answer := self._cached(asked):
             return Part(protected.restore(answer))
         answer, problem, is_first = self._ask(protected, options, terms, call, before_asking)
         if problem is None:
@@ -84,6 +85,13 @@ class Translator:
             unused = glossary.find_unused(terms, protected.text, answer)
             return Part(protected.restore(answer), (unused,) if unused else ())
         return Part(text if problem.kept == "source" else protected.restore(answer), (problem,))
+
+    def _cached(self, asked: object) -> str | None:
+        if self._cache is None:
+            return None
+        answer = self._cache.get(asked)
+        measures.CACHE.add(result="hit" if answer else "miss")
+        return answer
 
     def _ask(
         self,

@@ -92,8 +92,9 @@ def test_nothing_is_left_of_a_handled_message_but_its_counts(redis_: FakeRedis, 
     put(one, "a")
     one.ack("default", [outcome(delivery, "completed") for delivery in fetch(one)])
     fetch(one)
-    left = {name.decode() for name in redis_.scan_iter() if not name.startswith((b"tandem:counts:", b"tandem:times:"))}
-    assert left == {keys.HEARTBEATS, keys.QUEUES}
+    counts = (b"tandem:counts:", b"tandem:times:", b"tandem:totals:")
+    left = {name.decode() for name in redis_.scan_iter() if not name.startswith(counts)}
+    assert left == {keys.HEARTBEATS, keys.QUEUES, keys.HANDLED}
 
 
 def test_an_id_that_is_taken_changes_nothing(redis_: FakeRedis, one: MessageStore) -> None:

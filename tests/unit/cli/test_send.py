@@ -15,10 +15,11 @@ from dramatiq.brokers.stub import StubBroker
 from fakeredis import FakeRedis, FakeServer
 
 from tandem import runtime
-from tandem.cli import durations, main
+from tandem.cli import main
 from tandem.cli.send import send
 from tandem.config import settings
 from tandem.operate import control
+from tandem.support import durations
 
 
 class Seen(dramatiq.Middleware):

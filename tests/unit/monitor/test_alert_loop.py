@@ -13,10 +13,10 @@ from fakeredis import FakeServer
 
 from tandem.config.settings import Settings
 from tandem.health import checks
-from tandem.monitor.alert_entries import FileStore, RedisStore
 from tandem.monitor.alert_loop import AlertLoop
 from tandem.monitor.alert_rules import MetricsSnapshot, Thresholds
 from tandem.monitor.checks import alert_checks
+from tandem.operate.alert_entries import FileStore, RedisStore
 from tandem.operate.queue_stats import QueueState
 from tandem.support.times import iso
 

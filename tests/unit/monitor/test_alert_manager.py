@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from tandem.broker import keys
-from tandem.monitor.alert_entries import AlertRecord, FileStore, RedisStore, Store
 from tandem.monitor.alert_manager import AlertManager
 from tandem.monitor.alert_rules import Alert
+from tandem.operate.alert_entries import AlertRecord, FileStore, RedisStore, Store
 
 DEEP = Alert("600 wait", 600, 500)
 INTERVAL = 15.0

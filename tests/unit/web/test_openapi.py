@@ -104,4 +104,9 @@ def test_a_workload_without_a_description_adds_nothing(application: Flask) -> No
     from tandem.web.openapi import make_document
 
     described: list[Callable[[Settings], Api]] = []
-    assert set(make_document(Settings(), described)["paths"]) == {"/healthz", "/readyz"}
+    assert set(make_document(Settings(), described)["paths"]) == {
+        "/healthz",
+        "/metrics",
+        "/metrics/dramatiq",
+        "/readyz",
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.cli.worker_logs import NoLogs, WorkerLogs, painted, parse_since
+from tandem.operate.worker_logs import NoLogs, WorkerLogs, painted, parse_since
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 

@@ -15,6 +15,11 @@ from tandem.broker import keys
 from tandem.broker.connection import text as decoded
 from tandem.support.files import write_atomically
 
+#: The alerts that the monitor raises by its own rules, besides those of the checks of /readyz.
+ALERTS = (
+    *("queue-depth", "failure-rate", "oldest-message", "delayed-messages", "wrong-tokens", "schedules", "workers"),
+    *("memory", "disk", "restarts", "redis", "web"),
+)
 FILE = Path("/run/tandem/alerts.json")
 _SWAP = (Path(__file__).parent / "lua" / "swap.lua").read_text()
 
@@ -39,6 +44,11 @@ class AlertRecord:
     changed: float = 0.0
     notifier: str = ""
     tried_at: float = 0.0
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether its condition holds."""
+        return not self.cleared
 
     @property
     def pending(self) -> str | None:
@@ -98,6 +108,12 @@ class RedisStore:
         """Replace `old` by `new`, if it has not changed."""
         answer = self._swap([keys.ALERTS], [_name(old, new), _dumps(old), _dumps(new)])
         return bool(cast(int, answer))
+
+
+def raised(client: redis.Redis) -> dict[str, AlertRecord]:
+    """Return the raised alerts of this container and of the queue by name. Raises redis.RedisError."""
+    records = FileStore().read() | RedisStore(client).read()
+    return {name: record for name, record in sorted(records.items()) if record.is_raised}
 
 
 def _name(old: AlertRecord | None, new: AlertRecord | None) -> str:

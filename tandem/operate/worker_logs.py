@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-from tandem.cli import durations
 from tandem.process.log_forwarder import FOLDER, process_of
 from tandem.process.tail import Tail
+from tandem.support import durations
 from tandem.support.escapes import escaped_line
 
 # How often the files are checked for new lines (seconds).
