@@ -39,9 +39,12 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# variant_options FILE...: the options of bin/up, by the compose files of the workloads.
+# variant_name FILE: NAME of a file compose.NAME.yaml.
+variant_name() { basename "$1" .yaml | sed 's/^compose\.//'; }
+
+# variant_options FILE...: the options of bin/up, by the compose files of the platform and of the workloads.
 variant_options() {
   local file names=
-  for file in "$@"; do names+=" --$(basename "$file" .yaml | sed 's/^compose\.//')"; done
+  for file in "$@"; do names+=" --$(variant_name "$file")"; done
   echo "expected nothing${names:+ or one of$names}"
 }

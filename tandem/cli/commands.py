@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "actors": "tandem.cli.actors:actors",
+    "alert-rules": "tandem.cli.alert_rules:rules",
     "adopt": "tandem.cli.adopt:adopt",
     "check": "tandem.cli.check:check",
     "config": "tandem.cli.config:config",

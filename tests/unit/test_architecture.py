@@ -50,8 +50,8 @@ MAY_IMPORT = {
     },
     "testing": {"broker", "config", "registry", "runtime", "sql", "web", "worker"},
     "cli": {
-        *("broker", "config", "support", "health", "logs", "monitor", "operate", "process", "registry", "runtime"),
-        *("schedules", "sql", "web", "worker", "workload"),
+        *("broker", "config", "support", "health", "logs", "metrics", "monitor", "operate", "process", "registry"),
+        *("runtime", "schedules", "sql", "web", "worker", "workload"),
     },
 }
 

@@ -1,0 +1,37 @@
+"""The command `queue alert-rules`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from tandem.config import settings
+from tandem.metrics import alert_rules
+from tandem.support.files import write_atomically
+
+
+@click.command("alert-rules")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write tandem.rules.yaml there, and the file `token`, with which Prometheus may read /metrics.",
+)
+def rules(folder: Path | None) -> None:
+    """Print alert rules for Prometheus, made from the settings ALERT_….
+
+    The output is JSON, which is YAML as well.
+    """
+    config = settings.current()
+    text = json.dumps(alert_rules.groups(config), indent=2, ensure_ascii=False) + "\n"
+    if folder is None:
+        click.echo(text, nl=False)
+        return
+    token = config.metrics_token or config.api_token
+    # Prometheus is another user of another container, with this volume only.
+    os.umask(0o022)
+    write_atomically(folder / "tandem.rules.yaml", text, mode=0o644)
+    write_atomically(folder / "token", token.get_secret_value() if token else "", mode=0o644)
+    click.echo(f"wrote tandem.rules.yaml and token into {folder}")
