@@ -23,7 +23,7 @@ RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock --mount
 WORKDIR /src
 COPY --link pyproject.toml ./
 COPY --link tandem tandem
-COPY --link docker/testing.lock docker/debug.lock /dist/
+COPY --link docker/testing.lock docker/debug.lock docker/tracing.lock docker/sentry.lock /dist/
 RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --out-dir /dist . && \
     uv pip install --quiet --offline --no-deps --compile-bytecode /dist/*.whl
 
@@ -32,12 +32,13 @@ RUN --mount=type=cache,target=/root/.cache uv build --quiet --offline --wheel --
 FROM build AS packages
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 COPY --link app /src/app
-# DEV=1: with a debugger, for bin/dev.
+# DEV=1: with a debugger, for bin/dev. EXTRAS: "tracing sentry", or one of them, for OTEL_EXPORTER_OTLP_ENDPOINT and SENTRY_DSN.
 ARG DEV=0
+ARG EXTRAS=
 # Libraries of Debian's release only; a workload that needs more says so in a Dockerfile of its own.
 RUN --mount=type=cache,target=/root/.cache mkdir -p /opt/packages && find app -mindepth 2 -maxdepth 2 -name requirements.lock -print0 | \
       xargs --null --no-run-if-empty --max-args=1 uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement && \
-    if [ "$DEV" = 1 ]; then uv pip install --quiet --target /opt/packages --no-deps --require-hashes --requirement /dist/debug.lock; fi && \
+    for extra in $(if [ "$DEV" = 1 ]; then echo debug; fi) $EXTRAS; do uv pip install --quiet --target /opt/packages --no-deps --require-hashes --compile-bytecode --requirement "/dist/$extra.lock"; done && \
     find /opt/packages -type d -name tests -prune -exec rm -rf {} +
 
 

@@ -66,6 +66,10 @@ def configure(settings: Settings) -> Broker:
     retries.delay = settings.retry_delay
     retries.multiplier = settings.retry_multiplier
     broker.bind(_binding(settings))
+    if settings.otel_exporter_otlp_endpoint or settings.sentry_dsn:
+        from tandem import telemetry  # only for those who have set it
+
+        telemetry.attach(broker, settings)
     return broker
 
 

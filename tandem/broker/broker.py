@@ -28,6 +28,7 @@ from tandem.broker.outbox import OutboxMessage, enqueue_arguments, enqueue_keys
 from tandem.broker.relayed import Relayed, RelayedMessages, UnitOfWork, relayed
 from tandem.broker.send_many import send_many
 from tandem.broker.store import MAX_DELAY_MS, MessageStore
+from tandem.broker.telemetry import Reporter, Tracing
 from tandem.broker.unique import DuplicateMessage, Unique, unique_of
 from tandem.config.settings import FAILED_RETENTION
 
@@ -103,6 +104,9 @@ class Broker(HookedBroker):
         self._pending = threading.local()
         # What runs actors and keeps what they send, if a workload has a database.
         self.unit_of_work: UnitOfWork | None = None
+        # Who hears of messages, by the settings.
+        self.tracing: Tracing | None = None
+        self.reporter: Reporter | None = None
         # The workloads whose middleware it has.
         self.middleware_added: set[str] = set()
         self.draining = threading.Event()
@@ -436,13 +440,16 @@ class Broker(HookedBroker):
         return known
 
     def as_sent(self, message: dramatiq.Message[Any]) -> dramatiq.Message[Any]:
-        """Return the message with the key of its limit and, if this host's clock is wrong, its time by that of Redis.
+        """Return the message with the key of its limit, its trace, and its time by the clock of Redis.
 
+        The time changes only if this host's clock is wrong.
         Raises ValueError if the key cannot be made.
         """
         actor = self.actors.get(message.actor_name)
         if actor and (key := limits.key_of(message, actor.options)) is not None:
             message = message.copy(options={limits.KEY: key})
+        if self.tracing is not None:
+            message = self.tracing.sent(message)
         offset = self.store.clock.offset()
         if abs(offset) < CLOCK_TOLERANCE_MS:
             return message

@@ -55,7 +55,8 @@ class Outcome:
     """How a delivery ended. `payload`: the message as it is stored from now on, unless it is completed.
 
     detail: for `retried` the delay in ms, for `failed` the kind of the dead letter, for `snoozed` head or tail.
-    error: the class of what a retried attempt ended with. waited, ran: seconds.
+    error: the class of what a retried attempt ended with. report: for the broker's reporter, once it is stored.
+    waited, ran: seconds.
     """
 
     delivery: Delivery
@@ -64,6 +65,7 @@ class Outcome:
     payload: bytes = b""
     detail: str = ""
     error: str = ""
+    report: Any = None
     waited: float = 0.0
     ran: float = 0.0
 

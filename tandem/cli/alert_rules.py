@@ -30,8 +30,8 @@ def rules(folder: Path | None) -> None:
         click.echo(text, nl=False)
         return
     token = config.metrics_token or config.api_token
-    # Prometheus is another user of another container, with this volume only.
-    os.umask(0o022)
-    write_atomically(folder / "tandem.rules.yaml", text, mode=0o644)
-    write_atomically(folder / "token", token.get_secret_value() if token else "", mode=0o644)
+    # For the user of Prometheus, which is in the application's group.
+    os.umask(0o027)
+    write_atomically(folder / "tandem.rules.yaml", text, mode=0o640)
+    write_atomically(folder / "token", token.get_secret_value() if token else "", mode=0o640)
     click.echo(f"wrote tandem.rules.yaml and token into {folder}")

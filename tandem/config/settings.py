@@ -72,6 +72,7 @@ class Settings(SettingsBase):
         "web_workers": "processes",
         "message_time_limit": "messages",
         "alert_webhook_url": "alerts",
+        "otel_exporter_otlp_endpoint": "traces and reports",
         "log_level": "logs",
     }
     compose_variables: ClassVar = {
@@ -272,6 +273,17 @@ class Settings(SettingsBase):
     alert_restarts: int = number(5, 0, 1000, "Unexpected exits of one process in ten minutes.")
     alert_memory: int = size("512M", "The container's memory (K, M or G).")
     alert_disk: float = decimal(0.9, 0, 1, "How full the disk of /data or of the logs is, from 0 to 1.")
+    otel_exporter_otlp_endpoint: str | None = text(
+        None,
+        "http://… or https://…, or empty for none",
+        "Where traces of requests and messages go by OTLP over HTTP, such as http://collector:4318. Needs the extra "
+        "`tracing`; OpenTelemetry's further variables, as OTEL_SERVICE_NAME, count as well.",
+    )
+    sentry_dsn: SecretStr | None = text(
+        None,
+        "https://KEY@HOST/PROJECT, or empty for none",
+        "Where each dead letter and each unforeseen error of the web is reported. Needs the extra `sentry`.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = text(
         "INFO", "DEBUG, INFO, WARNING or ERROR", "DEBUG, INFO, WARNING or ERROR; text or json."
     )
@@ -311,10 +323,15 @@ class Settings(SettingsBase):
     def _redis_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         return require(value, value is None or _is_redis_url(value.get_secret_value()))
 
-    @field_validator("alert_webhook_url")
+    @field_validator("alert_webhook_url", "sentry_dsn")
     @classmethod
     def _webhook_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         return require(value, value is None or is_http_url(value.get_secret_value()))
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector_scheme(cls, value: str | None) -> str | None:
+        return require(value, value is None or is_http_url(value))
 
     @field_validator("allowed_hosts")
     @classmethod

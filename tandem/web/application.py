@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from tandem import logs, registry
+from tandem import logs, registry, runtime
 from tandem.config import settings
 from tandem.registry import conflicts
-from tandem.web import body_limit, csrf, headers, health, metrics, openapi, problems, rate_limit, static
+from tandem.web import body_limit, csrf, headers, health, metrics, openapi, problems, rate_limit, static, tracing
 from tandem.web.auth import Authentication
 from tandem.web.body_limit import MAX_BODY
 from tandem.workload import Workload
@@ -27,6 +27,8 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     problems.register(app)
     # First, so that requests that are refused are counted as well.
     metrics.register(app, config, loaded)
+    if tracer := runtime.get_broker().tracing:
+        tracing.register(app, tracer)
     authentication = _protect(app, config)
     health.register(app, config, loaded, authentication)
     openapi.register(app, config, loaded)

@@ -117,8 +117,10 @@ def post_worker_init(_worker: object) -> None:
 
 def worker_exit(_server: object, _worker: object) -> None:
     """Close the event streams of a worker that has finished its requests and exits: clients reconnect elsewhere."""
-    from tandem import sse
+    from tandem import runtime, sse
+    from tandem.broker.telemetry import flush
     from tandem.web import metrics
 
     sse.close()
     metrics.flusher().stop()
+    flush(runtime.get_broker())

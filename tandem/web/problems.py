@@ -19,6 +19,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
+from tandem import runtime
 from tandem.broker.idempotency import DiskFull
 
 logger = logging.getLogger(__name__)
@@ -114,4 +115,7 @@ def _queue_unavailable(error: Exception) -> Response:
 
 def _bug(error: Exception) -> Response:
     logger.exception("%s %s failed", request.method, request.path, exc_info=error)
+    if reporter := runtime.get_broker().reporter:
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        reporter.report_request(error, request.method, route)
     return problem(500, "Internal Server Error", "internal error: see the server's log")

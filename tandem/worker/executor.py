@@ -6,12 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import dramatiq
 from dramatiq import Message
-from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
+from dramatiq.errors import ActorNotFound, DecodeError, RateLimitExceeded, Retry
 from dramatiq.middleware import Interrupt, Shutdown, SkipMessage
 from dramatiq.results import Results
 
@@ -20,6 +21,7 @@ from tandem.broker import codec
 from tandem.broker.broker import Broker
 from tandem.broker.errors import ExpectedError, NoProgress, Rejected, Snooze
 from tandem.broker.store import Delivery, Outcome
+from tandem.broker.telemetry import AttemptSpan
 from tandem.worker import attempt
 from tandem.worker.attempt import Attempt
 from tandem.worker.retries import Retries
@@ -52,7 +54,7 @@ class Executor:
         message = _decoded(delivery)
         if message is None:
             self._broker.in_flight.count_not_run()
-            return attempt.undecodable(delivery)
+            return self._undecodable(delivery)
         current = Attempt(message, delivery.delivery_count)
         try:
             return self._run(delivery, current)
@@ -61,15 +63,27 @@ class Executor:
             self._broker.in_flight.count_not_run()
             return self._undecided(delivery, current, error)
 
+    def _undecodable(self, delivery: Delivery) -> Outcome:
+        outcome = attempt.undecodable(delivery)
+        if self._broker.reporter is not None:
+            stand_in: Message[Any] = Message(delivery.queue, attempt.UNDECODABLE, (), {}, {}, message_id=delivery.id)
+            error = DecodeError("the message cannot be decoded", delivery.payload[:0], None)
+            outcome.report = self._broker.reporter.describe(stand_in, error, worker=self._broker.worker)
+        return outcome
+
     def _run(self, delivery: Delivery, message: Attempt) -> Outcome:
         began = time.monotonic()
-        with logs.bound(message_id=message.message_id, actor=message.actor_name):
+        with logs.bound(message_id=message.message_id, actor=message.actor_name), self._traced(message) as span:
             waited = self._waited(message)
-            logger.info("started, attempt %d", message.options.get("retries", 0) + 1)
-            outcome = self._outcome(delivery, message)
+            logger.info("started, attempt %d", _attempt_number(message))
+            outcome = self._outcome(delivery, message, span)
             outcome.waited, outcome.ran = waited, time.monotonic() - began
             logger.info("%s in %.3f s", outcome.result, outcome.ran)
         return outcome
+
+    def _traced(self, message: Attempt) -> AbstractContextManager[AttemptSpan | None]:
+        tracing = self._broker.tracing
+        return nullcontext() if tracing is None else tracing.attempt(message, number=_attempt_number(message))
 
     def _waited(self, message: Attempt) -> float:
         """Return the seconds since the message was sent or, if it was delayed, due."""
@@ -79,23 +93,34 @@ class Executor:
             eta = 0
         return max(0.0, (self._broker.store.clock.now() - max(message.message_timestamp, eta)) / 1000)
 
-    def _outcome(self, delivery: Delivery, message: Attempt) -> Outcome:
+    def _outcome(self, delivery: Delivery, message: Attempt, span: AttemptSpan | None) -> Outcome:
         try:
             actor = self._broker.get_actor(message.actor_name)
         except ActorNotFound as error:
             self._broker.in_flight.count_not_run()
             message.stuff_exception(error)
             self._policy.decide(self._broker, message, error, {})
-            return self._decided(delivery, message, error, {})
+            return self._told(self._decided(delivery, message, error, {}), message, error, span)
         exception = self._attempt(actor, message)
         try:
-            return self._decided(delivery, message, exception, actor.options)
+            return self._told(self._decided(delivery, message, exception, actor.options), message, exception, span)
         finally:
             # An exception references its frames and their variables, and those reference this frame: a cycle that only
             # the garbage collector would free.
             message.clear_exception()
             message.trouble = None
             del exception
+
+    def _told(
+        self, outcome: Outcome, message: Attempt, error: BaseException | None, span: AttemptSpan | None
+    ) -> Outcome:
+        """Tell the trace and the reporter how the attempt ended."""
+        if span is not None:
+            span.end(outcome.result, error)
+        if outcome.result == "failed" and self._broker.reporter is not None:
+            known = error or message.trouble or Rejected(message.rejection or "rejected by a middleware")
+            outcome.report = self._broker.reporter.describe(message, known, worker=self._broker.worker)
+        return outcome
 
     def _decided(
         self, delivery: Delivery, message: Attempt, exception: BaseException | None, options: dict[str, Any]
@@ -231,6 +256,11 @@ class Executor:
         text = getattr(error, "message", "")
         reason = f" ({text})" if text else ""
         return NoProgress(f"no progress: this delivery was snoozed before it had completed a part{reason}")
+
+
+def _attempt_number(message: Attempt) -> int:
+    retries = message.options.get("retries", 0)
+    return retries + 1 if isinstance(retries, int) else 1
 
 
 def _begin_at_actor(error: BaseException) -> None:

@@ -368,8 +368,14 @@ class Worker:
         for outcome in again:
             self._outcomes.put(outcome)
         lost -= {outcome.delivery.id for outcome in again}
+        self._report([outcome for outcome in outcomes if uncertain or outcome.delivery.id not in lost])
         if lost and not uncertain:
             logger.warning("%d messages were no longer claimed by this worker: %s", len(lost), ", ".join(sorted(lost)))
+
+    def _report(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.report is not None and self._broker.reporter is not None:
+                self._broker.reporter.send(outcome.report)
 
 
 def _drained(queue: SimpleQueue[T | None]) -> Iterator[T]:

@@ -20,6 +20,7 @@ from tandem.broker.broker import Broker
 from tandem.broker.in_flight import Running
 from tandem.broker.rate import Rate
 from tandem.broker.store import Delivery
+from tandem.broker.telemetry import flush
 from tandem.metrics.flusher import Flusher
 from tandem.operate import control, restarts
 from tandem.process.resource_usage import resident_memory
@@ -165,6 +166,7 @@ def consume(
     _drain(worker, broker, policy, drain_timeout)
     _count_restart(stop, broker, reason, since)
     metrics.stop()
+    flush(broker)
     reporter.stop()
     broker.close()
     logger.info("stopped after %d messages", broker.in_flight.ended)

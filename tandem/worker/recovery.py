@@ -100,3 +100,5 @@ def _dead_letter(broker: Broker, store: MessageStore, delivery: Delivery) -> Non
     broker.emit_after("nack", message)
     message.note(reason, store.worker)
     store.ack(delivery.queue, [attempt.dead_letter(delivery, message, reason)])
+    if broker.reporter is not None:
+        broker.reporter.send(broker.reporter.describe(message, reason, worker=store.worker))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +119,39 @@ def test_its_targets_are_up_and_every_query_of_the_board_has_data(watched: Tande
         raise AssertionError(f"no data: {left}") from error
 
 
+def compose(*arguments: str) -> str:
+    """Run docker compose on the files of this repository, under a name and with ports of this test."""
+    names = {"PORT": "0", "PROMETHEUS_PORT": "0", "ALERTMANAGER_PORT": "0", "METRICS_TOKEN": TOKEN}
+    images = {f"{name.upper()}_IMAGE": f"tandem-{name}:{TAG}" for name in ("prometheus", "alertmanager")}
+    command = ["docker", "compose", "--project-name", f"tandem-observed-{TAG}"]
+    command += ["--file", "compose.yaml", "--file", "compose.observability.yaml", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **names, **images},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_compose_file_brings_it_up_with_its_target() -> None:
+    try:
+        compose("up", "--detach", "--wait", "--wait-timeout", "120", "app", "prometheus")
+        place = compose("port", "prometheus", "9090").strip()
+
+        def is_up() -> bool:
+            targets = http_request("GET", f"http://{place}/api/v1/targets").json()["data"]["activeTargets"]
+            return [one["health"] for one in targets if one["labels"]["job"] == "tandem"] == ["up"]
+
+        await_true(is_up, seconds=60, what="the application is read")
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
 RULES = (
     ("TandemDown", [('up{job="tandem",instance="a"}', "0x20 1x20")], 5, 30),
     ("TandemRedisDown", [('tandem_redis_up{instance="a"}', "0x20 1x20")], 5, 30),
@@ -176,9 +211,8 @@ def test_each_rule_fires_and_clears(prometheus: Prometheus, watched: Tandem, tmp
     names = {rule["alert"] for rule in json.loads(watched.output("queue", "alert-rules"))["groups"][0]["rules"]}
     assert names == {name for name, *_ in RULES}
     text = rule_test().replace("'", "'\"'\"'")
-    code, output = run(
-        prometheus.container, "sh", "-c", f"echo '{text}' >/tmp/test.yaml && promtool test rules /tmp/test.yaml"
-    )
+    command = f"echo '{text}' >/tmp/test.yaml && promtool test rules /tmp/test.yaml"
+    code, output = run(prometheus.container, "sh", "-c", command)
     assert (code, "SUCCESS" in output) == (0, True), output
     code, output = run(prometheus.container, "promtool", "check", "config", "/rules/prometheus.yaml")
     assert code == 0, output

@@ -116,6 +116,8 @@ def write(id_: str) -> None:
     client = notes()
     store = client.register_script(_WRITE)
     note: Any = client.hgetall(key(id_))
+    if note["text"] == "break":
+        raise RuntimeError("a note that nobody can write")
     words, before = note["text"].split(), int(note["words"])
     pause = NoteSettings.current().note_word_ms / 1000
     for done in range(before, len(words)):

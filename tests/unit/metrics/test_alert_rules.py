@@ -59,4 +59,4 @@ def test_the_command_writes_rules_and_token_for_prometheus(tmp_path: Path, monke
     assert (tmp_path / "token").read_text() == "api-token-0123456789"
     assert "api-token" not in answer.output
     assert json.loads((tmp_path / "tandem.rules.yaml").read_text())["groups"][0]["name"] == "tandem"
-    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o640
