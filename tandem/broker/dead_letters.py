@@ -73,7 +73,8 @@ class DeadLetters:
         self._on_requeued = on_requeued
         self._on_removed = on_removed
         self._page, self._retry, self._remove = (
-            client.register_script(script("notify") + script(f"dead_{name}")) for name in ("page", "retry", "remove")
+            client.register_script(script(helper) + script(f"dead_{name}"))
+            for helper, name in (("dead_rank", "page"), ("notify", "retry"), ("notify", "remove"))
         )
 
     def queues(self) -> set[str]:

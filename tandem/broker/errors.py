@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dramatiq.errors import Retry
+from dramatiq.middleware import Interrupt
 
 
 class ExpectedError(Exception):
@@ -38,3 +39,10 @@ class NoProgress(ExpectedError):
 
 class Purged(PermanentError):
     """An operator removed the message from its queue."""
+
+
+class Canceled(Interrupt):
+    """An operator canceled the message: it is not retried. Raised in an actor that runs, as TimeLimitExceeded is."""
+
+    def __init__(self, text: str = "canceled by an operator") -> None:
+        super().__init__(text)

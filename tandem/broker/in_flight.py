@@ -60,6 +60,11 @@ class InFlight(Middleware):
         with self._lock:
             return self._running.get(threading.get_ident())
 
+    def thread_of(self, message_id: str) -> int | None:
+        """Return the thread that runs a message, if one does."""
+        with self._lock:
+            return next((thread for thread, one in self._running.items() if one.message_id == message_id), None)
+
     def call_at_next_start(self, callback: Callable[[], None]) -> None:
         """Call this once when a message starts."""
         self._on_start = callback

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from tandem.broker.broker import Broker
-from tandem.cli.formatting import table
 from tandem.operate import arguments
 from tandem.runtime import get_broker
 from tandem.support.escapes import escaped
+from tandem.support.formatting import table
 from tandem.worker.retries import Retries
 
 TITLES = ("ACTOR", "QUEUE", "ARGUMENTS", "RETRIES", "DESCRIPTION")

@@ -8,11 +8,11 @@ import click
 
 from tandem import runtime
 from tandem.broker import keys
-from tandem.cli.formatting import counted, duration, table
 from tandem.cli.prompts import confirm, force_option
 from tandem.config import settings
 from tandem.operate.adopt import Adoption
 from tandem.support.escapes import escaped
+from tandem.support.formatting import counted, duration, table
 
 #: A worker of dramatiq sends a heartbeat with each command; after this time without one it is gone (seconds).
 GONE_SECONDS = 60

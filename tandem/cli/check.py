@@ -6,7 +6,6 @@ import click
 
 from tandem import registry, runtime
 from tandem.cli.commands import COMMANDS
-from tandem.cli.formatting import counted
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
 from tandem.config.values import MIB, show_size
@@ -14,6 +13,7 @@ from tandem.process import debugger, programs, start_steps
 from tandem.process.resource_usage import resident_memory
 from tandem.registry import conflicts, places
 from tandem.support.deadline import deadline
+from tandem.support.formatting import counted
 from tandem.workload import Workload
 
 #: The start of a container waits as long.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tandem import runtime
-from tandem.cli.formatting import counted
 from tandem.cli.prompts import confirm, force_option
 from tandem.config import settings
 from tandem.operate import control
 from tandem.support.escapes import escaped
+from tandem.support.formatting import counted
 
 if TYPE_CHECKING:
     from tandem.broker.broker import Broker

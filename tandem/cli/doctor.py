@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 import tandem
-from tandem.cli.formatting import counted
 from tandem.config.environment import application
 from tandem.registry import places
+from tandem.support.formatting import counted
 
 #: Names of version 0.1 and what has taken their place.
 RENAMED = {

@@ -16,10 +16,10 @@ from tandem.broker.broker import Broker
 from tandem.broker.dead_letter import DeadLetter, FailureKind
 from tandem.broker.dead_letters import DeadLetters, Filter, Retried
 from tandem.cli import failed_output as output
-from tandem.cli.formatting import counted
 from tandem.cli.prompts import confirm, force_option
 from tandem.cli.terminal import progress
 from tandem.support.escapes import escaped
+from tandem.support.formatting import counted
 
 F = TypeVar("F", bound=Callable[..., Any])
 

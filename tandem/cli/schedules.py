@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tandem import registry, runtime
-from tandem.cli.formatting import NOTHING, duration, table
 from tandem.config import settings
 from tandem.schedules.schedule import Definition
 from tandem.schedules.store import ScheduleStore, overdue
 from tandem.support.escapes import escaped
+from tandem.support.formatting import NOTHING, duration, table
 from tandem.support.times import iso
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from tandem import registry
 from tandem.broker import limits
 from tandem.broker.broker import Broker
 from tandem.broker.connection import clock
-from tandem.cli.hints import hints, limited
 from tandem.cli.stats_tables import tables
 from tandem.config import settings
 from tandem.operate import queue_stats
+from tandem.operate.hints import hints, limited
 from tandem.operate.queue_stats import ActorState, QueueState, WorkerState
 from tandem.support.times import iso
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import chain
 
 from tandem.broker.statistics import Counts, LatencySummary
-from tandem.cli.formatting import NOTHING, duration, memory, table
 from tandem.operate.queue_stats import ActorState, QueueState, RunningMessage, WorkerState
 from tandem.support.escapes import escaped
+from tandem.support.formatting import NOTHING, duration, memory, table
 
 
 def tables(queues: list[QueueState], workers: list[WorkerState], actors: list[ActorState]) -> list[list[str]]:

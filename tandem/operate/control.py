@@ -6,34 +6,24 @@ All functions expect a client that does not decode its answers, and raise redis.
 from __future__ import annotations
 
 import json
-import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
 import redis
-from dramatiq import Broker, Message
-from dramatiq.errors import ActorNotFound, BrokerConnectionError, DecodeError
+from dramatiq import Broker
 
 from tandem.broker import keys
 from tandem.broker.connection import clock
 from tandem.broker.errors import Purged
-
-logger = logging.getLogger(__name__)
+from tandem.operate.removal import Removal
 
 # A worker without a heartbeat for this long is lost; its state may still be stored.
 LOST_MS = 60_000
 
-# How long a message is put aside while it is purged, and its on_failed is called.
-ASIDE_MS = 60_000
-# After this many seconds of calling on_failed, the messages done are deleted and the others put aside again.
-NOTIFY_SECONDS = 20.0
 # When a purge is killed, on_failed was called in vain for at most this many messages.
 BATCH = 100
-_SCRIPTS = Path(__file__).parent / "lua"
 
 
 def known_queues(client: redis.Redis, declared: set[str]) -> set[str]:
@@ -85,20 +75,10 @@ def workers(client: redis.Redis) -> dict[str, dict[str, Any]]:
 
 
 class Purge:
-    """Removes the messages of a queue that are waiting now. Running ones and dead letters stay.
-
-    While a message's on_failed is called, the message is put aside as a delayed one, due in a minute: no worker claims
-    it, and if the purge is killed, it becomes ready again by itself.
-    """
+    """Removes the messages of a queue that are waiting now. Running ones and dead letters stay."""
 
     def __init__(self, client: redis.Redis, broker: Broker, queue: str) -> None:
-        self._redis = client
-        self._broker = broker
-        self._queue = queue
-        self._put_ready_aside = client.register_script((_SCRIPTS / "purge_ready.lua").read_text())
-        self._put_parked_aside = client.register_script((_SCRIPTS / "purge_parked.lua").read_text())
-        self._put_delayed_aside = client.register_script((_SCRIPTS / "purge_delayed.lua").read_text())
-        self._forget = client.register_script((_SCRIPTS / "purge_forget.lua").read_text())
+        self._removal = Removal(client, broker, queue, lambda: Purged(f"removed from the queue {queue} by an operator"))
         self._ready = int(client.llen(keys.ready(queue)))
         self._last_ready = cast("bytes | None", client.lindex(keys.ready(queue), -1))
         self._parked = _members(client, keys.parked(queue))
@@ -118,72 +98,23 @@ class Purge:
         """Remove the messages; yield the number removed so far after each batch."""
         removed = 0
         for batch in self._batches():
-            ids = batch
-            while ids:
-                notified = self._notify(ids)
-                removed += int(cast(int, self._forget(self._keys(), notified)))
+            for count in self._removal.finish(batch):
+                removed += count
                 yield removed
-                ids = self._aside(ids[len(notified) :])
 
     def _batches(self) -> Iterator[list[bytes]]:
         for start in range(0, len(self._delayed), BATCH):
-            yield self._aside(self._delayed[start : start + BATCH])
+            yield self._removal.delayed_aside(self._delayed[start : start + BATCH])
         for start in range(0, len(self._parked), BATCH):
-            names = [keys.parked(self._queue), keys.delayed(self._queue)]
-            arguments: list[bytes | int] = [self._aside_until(), *self._parked[start : start + BATCH]]
-            yield cast("list[bytes]", self._put_parked_aside(names, arguments))
-        names = [keys.ready(self._queue), keys.delayed(self._queue)]
+            yield self._removal.parked_aside(self._parked[start : start + BATCH])
         # Not only up to the last one: a worker can have claimed it meanwhile and requeued it after new ones.
         left = self._ready
         while self._last_ready and left > 0:
-            aside: list[bytes | int] = [self._last_ready, min(BATCH, left), self._aside_until()]
-            ids = cast("list[bytes]", self._put_ready_aside(names, aside))
+            ids = self._removal.ready_aside(self._last_ready, min(BATCH, left))
             if not ids:
                 return
             left -= len(ids)
             yield ids
-
-    def _aside(self, ids: Sequence[bytes]) -> list[bytes]:
-        """Put those aside that are still delayed, and return them."""
-        if not ids:
-            return []
-        arguments: list[bytes | int] = [self._aside_until(), *ids]
-        return cast("list[bytes]", self._put_delayed_aside([keys.delayed(self._queue)], arguments))
-
-    def _aside_until(self) -> int:
-        """Return the time (ms) at which messages that are put aside become due again."""
-        return int(clock(self._redis) * 1000) + ASIDE_MS
-
-    def _notify(self, ids: list[bytes]) -> list[bytes]:
-        """Call on_failed for these messages until NOTIFY_SECONDS have passed; return the ids of those done."""
-        until = time.monotonic() + NOTIFY_SECONDS
-        payloads = cast("list[bytes | None]", self._redis.hmget(keys.payloads(self._queue), cast("list[str]", ids)))
-        for count, payload in enumerate(payloads, start=1):
-            if payload:
-                self._notify_one(payload)
-            if time.monotonic() > until:
-                return ids[:count]
-        return ids
-
-    def _notify_one(self, payload: bytes) -> None:
-        try:
-            message: Message[Any] = Message.decode(payload)
-            on_failed = self._broker.get_actor(message.actor_name).options.get("on_failed")
-        except (ActorNotFound, DecodeError, TypeError):
-            return  # its actor, and so its on_failed, is unknown
-        try:
-            if on_failed:
-                on_failed(message, Purged(f"removed from the queue {self._queue} by an operator"))
-        except (redis.RedisError, BrokerConnectionError):
-            raise
-        except Exception:
-            # A bug in a workload must not keep a queue from being emptied.
-            logger.exception(
-                "on_failed of %s failed for %s, which is removed nevertheless", message.actor_name, message.message_id
-            )
-
-    def _keys(self) -> list[str]:
-        return [keys.delayed(self._queue), keys.payloads(self._queue), keys.deliveries(self._queue)]
 
 
 def _members(client: redis.Redis, key: str) -> list[bytes]:

@@ -19,7 +19,7 @@ from dramatiq.results import Results
 from tandem import logs
 from tandem.broker import codec
 from tandem.broker.broker import Broker
-from tandem.broker.errors import ExpectedError, NoProgress, Rejected, Snooze
+from tandem.broker.errors import Canceled, ExpectedError, NoProgress, Rejected, Snooze
 from tandem.broker.store import Delivery, Outcome
 from tandem.broker.telemetry import AttemptSpan
 from tandem.worker import attempt
@@ -239,7 +239,7 @@ class Executor:
         _begin_at_actor(error)
         if isinstance(error, RateLimitExceeded):
             logger.debug("the rate limit is exceeded: %s", error)
-        elif not isinstance(error, (ExpectedError, Retry, Shutdown, throws)):
+        elif not isinstance(error, (ExpectedError, Canceled, Retry, Shutdown, throws)):
             # With a traceback, because its text does not say it all.
             logger.error("failed", exc_info=error)
         return error

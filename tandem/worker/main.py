@@ -25,6 +25,7 @@ from tandem.metrics.flusher import Flusher
 from tandem.operate import control, restarts
 from tandem.process.resource_usage import resident_memory
 from tandem.support.backoff import Backoff
+from tandem.worker.cancellation import forget_requests, interrupt_canceled
 from tandem.worker.heartbeat import HeartbeatReporter
 from tandem.worker.loop import Worker
 from tandem.worker.quota import Quota
@@ -135,13 +136,14 @@ def consume(
         raise MemoryLimitTooSmall(f"{too_small} are in use before the first message: raise WORKER_MEMORY_LIMIT")
     reporter = HeartbeatReporter(logs.process_name(), broker, lease, queues=queues, threads=threads)
 
-    def check_stop_workers() -> None:
+    def check_requests() -> None:
+        interrupt_canceled(broker)
         if control.stop_request(broker.client) not in (None, stop_before):
             stop.ask("queue stop-workers")
 
     metrics = Flusher(lambda: broker.client)
     metrics.start()
-    reporter.start(check_stop_workers)
+    reporter.start(check_requests)
     worker = Worker(
         broker,
         queues=queues,
@@ -195,6 +197,7 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
             requirements.require_usable(broker.client)
             _register_queues(broker.client, queues)
             restarts.note_death(broker.client, broker.worker)
+            forget_requests(broker.client, broker.worker)
             return recover(broker), control.stop_request(broker.client)
         except (requirements.Unusable, redis.RedisError) as error:
             if reason := _unchanging(error):

@@ -20,7 +20,7 @@ from dramatiq.errors import ActorNotFound, DecodeError, RateLimitExceeded, Retry
 from dramatiq.middleware import Shutdown
 
 from tandem.broker.broker import Broker
-from tandem.broker.errors import PermanentError, Snooze
+from tandem.broker.errors import Canceled, PermanentError, Snooze
 from tandem.broker.store import MAX_DELAY_MS
 from tandem.config.settings import MAX_RETRIES, RETRY_DELAY, RETRY_MULTIPLIER
 from tandem.worker.attempt import Attempt, formatted
@@ -165,7 +165,9 @@ class Retries(Middleware):
 
 
 def _is_permanent(exception: BaseException, chosen: Options) -> bool:
-    return isinstance(exception, (PermanentError, ActorNotFound, DecodeError)) or _is_thrown(exception, chosen)
+    return isinstance(exception, (PermanentError, Canceled, ActorNotFound, DecodeError)) or _is_thrown(
+        exception, chosen
+    )
 
 
 def _is_thrown(exception: BaseException, chosen: Options) -> bool:

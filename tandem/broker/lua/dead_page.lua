@@ -2,30 +2,8 @@
 -- only. KEYS: dead letters by time, their kinds ARGV: 'up' for newer or 'down' for older ones, time and id of the one
 -- before the page, how many at most Returns id, time and kind alternately, those nearest to the given one first.
 
--- Many messages can fail in the same millisecond; then their ids determine the order, byte by byte, as Redis sorts
--- them: Lua's own < depends on the locale.
-local function before(a, b)
-  for i = 1, math.min(#a, #b) do
-    if a:byte(i) ~= b:byte(i) then
-      return a:byte(i) < b:byte(i)
-    end
-  end
-  return #a < #b
-end
-
 local up = ARGV[1] == 'up'
-local low = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[2])
-local high = low + redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[2])
-while low < high do
-  local middle = math.floor((low + high) / 2)
-  local id = redis.call('ZRANGE', KEYS[1], middle, middle)[1]
-  if before(id, ARGV[3]) or (up and id == ARGV[3]) then
-    low = middle + 1
-  else
-    high = middle
-  end
-end
-
+local low = rank_of(KEYS[1], up, ARGV[2], ARGV[3])
 local found
 if up then
   found = redis.call('ZRANGE', KEYS[1], low, low + ARGV[4] - 1, 'WITHSCORES')

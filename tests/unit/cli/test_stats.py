@@ -18,10 +18,10 @@ from tandem.broker import keys
 from tandem.broker.broker import Binding, Broker
 from tandem.broker.in_flight import InFlight
 from tandem.cli import main
-from tandem.cli.formatting import duration
-from tandem.cli.hints import limited
 from tandem.cli.stats import stats
+from tandem.operate.hints import limited
 from tandem.operate.queue_stats import QueueState
+from tandem.support.formatting import duration
 from tandem.worker.retries import Retries
 from tests.unit import written
 

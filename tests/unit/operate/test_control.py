@@ -18,8 +18,9 @@ from fakeredis import FakeRedis
 from tandem import runtime
 from tandem.broker import keys
 from tandem.cli import control_commands as commands
-from tandem.operate import control
-from tandem.operate.control import ASIDE_MS, BATCH, LOST_MS, Purge
+from tandem.operate import control, removal
+from tandem.operate.control import BATCH, LOST_MS, Purge
+from tandem.operate.removal import ASIDE_MS
 
 QUEUE = "invoices"
 NOW = current_millis()
@@ -226,7 +227,7 @@ def test_no_worker_claims_a_delayed_message_while_it_is_purged_or_before_it_is_d
 def test_a_slow_purge_deletes_and_puts_aside_again_before_the_minute_is_over(
     client: FakeRedis, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "NOTIFY_SECONDS", -1.0)
+    monkeypatch.setattr(removal, "NOTIFY_SECONDS", -1.0)
     put_ready(client, "a", "b", "c")
 
     assert list(Purge(client, broker, QUEUE).run()) == [1, 2, 3]

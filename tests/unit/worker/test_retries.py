@@ -270,7 +270,7 @@ def test_an_undecodable_payload_becomes_a_dead_letter_unchanged(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"retries": "some"}, "TypeError"),
+        ({"retries": "some"}, "ValueError"),
         ({"retry_delay": "long"}, "ValueError"),
         ({"max_retries": "5"}, "ValueError"),
         ({"attempts": 5, "max_retries": 0}, "ValueError"),

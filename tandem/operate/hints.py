@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from tandem.cli.formatting import counted, duration
 from tandem.operate.queue_stats import ActorState, QueueState, WorkerState
 from tandem.support.escapes import escaped
+from tandem.support.formatting import counted, duration
 
 
 def hints(
