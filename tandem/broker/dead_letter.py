@@ -40,6 +40,16 @@ class Attempt(NamedTuple):
     message: str
 
 
+def attempts_of(message: Message[Any]) -> list[Attempt]:
+    """Return the recorded attempts at a message, newest last; anybody can send one with an invalid record."""
+    recorded = message.options.get("attempts")
+    return [
+        Attempt(*(str(entry.get(field, "?")) for field in Attempt._fields))
+        for entry in (recorded if isinstance(recorded, list) else [])
+        if isinstance(entry, dict)
+    ]
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """A dead letter; the id and `failed_at` (ms since 1970) identify one failure: a message can fail several times.
@@ -70,14 +80,8 @@ class DeadLetter:
 
     @property
     def attempts(self) -> list[Attempt]:
-        """The recorded attempts, newest last."""
-        recorded = self.options.get("attempts")
-        entries = recorded if isinstance(recorded, list) else []
-        return [
-            Attempt(*(str(entry.get(field, "?")) for field in Attempt._fields))
-            for entry in entries
-            if isinstance(entry, dict)
-        ]
+        """The recorded attempts, newest last; none of a letter that cannot be decoded."""
+        return attempts_of(self.content) if self.content else []
 
     @property
     def attempt_count(self) -> int:

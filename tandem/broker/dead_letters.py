@@ -96,11 +96,17 @@ class DeadLetters:
             counts[UNKNOWN] = counts.get(UNKNOWN, 0) + without_kind
         return counts
 
-    def last_failed_at(self, queue: str, wanted: Filter = ALL) -> dict[FailureKind, float]:
-        """Return when (ms) the last dead letter of each kind failed. Reads no further back than necessary."""
+    def last_failed_at(
+        self, queue: str, wanted: Filter = ALL, *, at_most: int | None = None
+    ) -> dict[FailureKind, float]:
+        """Return when (ms) the last dead letter of each kind failed. Reads no further back than necessary.
+
+        at_most: how many dead letters are looked at; kinds that are older than these are left out.
+        """
         missing = {kind for kind in self.counts(queue) if wanted.matches(kind)}
         last: dict[FailureKind, float] = {}
-        for letter in self._walk(queue, "down", missing.__contains__) if missing else ():
+        walk = islice(self._walk(queue, "down", lambda _kind: True), at_most)
+        for letter in filter(lambda letter: letter.kind in missing, walk) if missing else ():
             last[letter.kind] = letter.failed_at
             missing.remove(letter.kind)
             if not missing:

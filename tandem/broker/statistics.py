@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -142,3 +142,21 @@ def _latency_summary(parts: Mapping[str, int]) -> LatencySummary:
     return LatencySummary(
         count, mean_ms=round(parts["sum"] / count / 1000, 3), p95_ms=round(percentile(histogram, 95), 3)
     )
+
+
+def ended_in_minutes(client: redis.Redis, minutes: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Return how many messages of each actor ended, whatever the outcome, in these minutes since 1970.
+
+    Raises redis.RedisError.
+    """
+    names = list(minutes)
+    pipeline = client.pipeline(transaction=False)
+    for minute in names:
+        pipeline.hgetall(keys.counts(60, minute))
+    found: dict[int, dict[str, int]] = {}
+    for minute, stored in zip(names, pipeline.execute(), strict=True):
+        counts: Counter[str] = Counter()
+        for field, value in stored.items():
+            counts[text(field).rpartition("\t")[0]] += int(value)
+        found[minute] = dict(counts)
+    return found

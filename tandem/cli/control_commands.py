@@ -10,7 +10,7 @@ import click
 from tandem import runtime
 from tandem.cli.prompts import confirm, force_option
 from tandem.config import settings
-from tandem.operate import control
+from tandem.operate import action_log, control
 from tandem.support.escapes import escaped
 from tandem.support.formatting import counted
 
@@ -32,6 +32,7 @@ def pause(queues: tuple[str, ...]) -> None:
     client = _require_known(*queues).client
     for queue in queues:
         was_running = control.pause(client, queue)
+        action_log.note(client, "pause", queue)
         click.echo(f"{queue} is paused" if was_running else f"{queue} was already paused")
     click.echo("running messages finish; new messages are accepted and wait")
     click.echo(f"next: queue resume {' '.join(queues)}")
@@ -44,6 +45,7 @@ def resume(queues: tuple[str, ...]) -> None:
     client = _require_known(*queues).client
     for queue in queues:
         was_paused = control.resume(client, queue)
+        action_log.note(client, "resume", queue)
         click.echo(f"{queue} is resumed" if was_paused else f"{queue} was not paused")
 
 
@@ -64,6 +66,7 @@ def purge(queue: str, force: bool) -> None:
     parts = f"{waiting.ready:,} ready, {waiting.delayed:,} delayed"
     confirm(f"Remove {counted(total, 'message')} of {queue} permanently ({parts})?", force=force)
     removed = _run(waiting, total)
+    action_log.note(broker.client, "purge", queue, removed)
     click.echo(f"removed {counted(removed, 'message')} of {queue}; running messages and dead letters stay")
     if removed < total:
         click.echo(f"workers claimed the other {total - removed:,} meanwhile")
@@ -84,6 +87,7 @@ def stop_workers(wait: bool, timeout: int | None) -> None:
         click.echo("no worker is running on this Redis")
         return
     control.ask_to_stop(client)
+    action_log.note(client, "stop-workers", "all workers", len(asked))
     hosts = {name.rpartition(":")[0] for name, *_ in asked}
     click.echo(f"asked {counted(len(asked), 'worker')} on {counted(len(hosts), 'host')} to stop")
     click.echo("they finish their running messages and requeue the others; supervisor starts fresh workers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from tandem.broker.dead_letters import DeadLetters, Filter, Retried
 from tandem.cli import failed_output as output
 from tandem.cli.prompts import confirm, force_option
 from tandem.cli.terminal import progress
+from tandem.operate import action_log
 from tandem.support.escapes import escaped
 from tandem.support.formatting import counted
 
@@ -122,6 +123,7 @@ def retry(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | N
     text = "; ".join([f"Retried {counted(result.requeued, 'failed message')}", *rest])
     if not result.requeued:
         raise click.ClickException(text)
+    _note("retry", ids, choice, result.requeued)
     click.echo(f"{text}; next: queue stats, queue failed show")
 
 
@@ -143,7 +145,15 @@ def remove(ids: tuple[str, ...], everything: bool, force: bool, **choice: str | 
         removed = sum(_letters().remove(part) for part in _by_queue(found))
     if not removed:
         raise click.ClickException("nothing was removed: the messages had been removed or requeued meanwhile")
+    _note("remove", ids, choice, removed)
     click.echo(f"Removed {counted(removed, 'failed message')}; next: queue failed show")
+
+
+def _note(what: str, ids: Sequence[str], choice: Mapping[str, str | None], count: int) -> None:
+    """Add it to the action log, with the ids or the filter."""
+    chosen = " ".join(f"--{name} {value}" for name, value in sorted(choice.items()) if value)
+    about = " ".join(ids) or f"failed messages{f' {chosen}' if chosen else ''}"
+    action_log.note(cast(Broker, dramatiq.get_broker()).client, what, about, count)
 
 
 def _show_list(chosen: Selection, limit: int, as_json: bool) -> None:

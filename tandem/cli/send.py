@@ -12,7 +12,7 @@ from tandem import runtime
 from tandem.broker import store
 from tandem.broker.unique import DuplicateMessage
 from tandem.config import settings
-from tandem.operate import arguments, control
+from tandem.operate import action_log, arguments, control
 from tandem.support import durations
 from tandem.support.escapes import escaped
 
@@ -44,6 +44,7 @@ def send(actor_name: str, json_text: str, delay_text: str | None) -> None:
         message = actor.send_with_options(args=tuple(args), kwargs=kwargs, delay=delay)
     except (DuplicateMessage, ValueError) as error:
         raise click.ClickException(f"nothing was sent: {error}") from error
+    action_log.note(broker.client, "send", f"{actor_name} {message.message_id}")
     due = f", due in {delay_text}" if delay_text else ""
     click.echo(f"sent {message.message_id} to {actor.queue_name}{due}")
     if actor.queue_name in control.paused(broker.client):

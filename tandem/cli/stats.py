@@ -87,7 +87,7 @@ def _page(broker: Broker, *, with_time: bool = False) -> str:
         *([[found.time]] if with_time else []),
         *tables(found.queues, found.workers, found.actors),
         limited(found.queues, _limits(), _limits_of_actors(broker)),
-        hints(found.queues, found.workers, found.actors, declared, broker.get_declared_actors()),
+        [*map(str, hints(found.queues, found.workers, found.actors, declared, broker.get_declared_actors()))],
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 

@@ -132,6 +132,11 @@ class Settings(SettingsBase):
         "names of arguments, with commas between them",
         "Arguments of messages, and fields in them, whose values /ops never shows: names, with commas between them.",
     )
+    ops_trace_url: str = text(
+        "",
+        "http://… or https://… with {trace_id}, or empty for none",
+        "Where /ops links the trace of a message, such as https://jaeger.example.org/trace/{trace_id}.",
+    )
     rate_limit: int = number(
         600, 0, 1_000_000, "Requests a minute with which one client (its address) may change something. 0: no limit."
     )
@@ -327,6 +332,11 @@ class Settings(SettingsBase):
     @classmethod
     def _webhook_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         return require(value, value is None or is_http_url(value.get_secret_value()))
+
+    @field_validator("ops_trace_url")
+    @classmethod
+    def _names_the_trace(cls, value: str) -> str:
+        return require(value, not value or ("{trace_id}" in value and value.startswith(("http://", "https://"))))
 
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod

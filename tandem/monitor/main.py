@@ -18,6 +18,7 @@ from tandem.monitor.alert_loop import AlertLoop
 from tandem.monitor.aof_sync import AofSync
 from tandem.monitor.heartbeat_relay import HeartbeatRelay
 from tandem.monitor.scheduler import Scheduler
+from tandem.operate.ticker import Ticker
 from tandem.process import supervisor
 from tandem.worker import heartbeat_file
 from tandem.worker.heartbeat_file import BEAT_SECONDS
@@ -62,6 +63,8 @@ def main() -> None:
     AlertLoop.from_environment().start()
     HeartbeatRelay(connect_to(environment.redis_url())).start()
     Scheduler(connect_to(environment.redis_url())).start()
+    if environment.is_set("OPS_TOKEN"):
+        Ticker(connect_to(environment.redis_url())).start()
     if environment.redis_url() == environment.EMBEDDED_REDIS_URL:
         AofSync().start()
     if not environment.is_set("STOP_GRACE_PERIOD"):

@@ -60,9 +60,9 @@ def check(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
     Types are checked as JSON can express them: a list for a tuple, a string for a date. A parameter without an
     annotation accepts any value.
     """
-    signature = _signature(function)
+    found = signature(function)
     try:
-        bound = signature.bind(*args, **kwargs)
+        bound = found.bind(*args, **kwargs)
     except TypeError as error:
         raise InvalidArguments(f"{error}: expected {declared(function) or 'no arguments'}") from None
     for name, value, annotation in _typed(bound):
@@ -72,11 +72,11 @@ def check(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
 
 def declared(function: Callable[..., Any]) -> str:
     """Return the parameters of a function as they are written: `text: str, *, target: str = 'es'`."""
-    signature = _signature(function).replace(return_annotation=inspect.Signature.empty)
-    return str(signature)[1:-1].replace("typing.", "")
+    found = signature(function).replace(return_annotation=inspect.Signature.empty)
+    return str(found)[1:-1].replace("typing.", "")
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
+def signature(function: Callable[..., Any]) -> inspect.Signature:
     # A generic actor takes anything, and calls a method with it.
     function = getattr(function, "perform", function)
     try:

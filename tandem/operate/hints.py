@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from tandem.operate.queue_stats import ActorState, QueueState, WorkerState
 from tandem.support.escapes import escaped
 from tandem.support.formatting import counted, duration
+
+
+class Hint(NamedTuple):
+    """A problem, and the command that helps."""
+
+    command: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"next: {self.command}  ({self.why})"
 
 
 def hints(
@@ -15,27 +26,32 @@ def hints(
     actors: list[ActorState],
     declared_queues: Collection[str],
     declared_actors: Collection[str],
-) -> list[str]:
-    """Return a line for each problem, or for a start if nothing was ever sent; none if there is no problem."""
-    lines = [*_failed(queues), *_paused(queues), *_unserved(queues, workers, declared_queues)]
+) -> list[Hint]:
+    """Return a hint for each problem, or for a start if nothing was ever sent; none if there is no problem."""
+    found = [*_failed(queues), *troubles(queues, workers, declared_queues)]
     if not actors and all(_is_empty(queue) for queue in queues):
         names = ", ".join(map(escaped, sorted(declared_actors)))
-        lines.append(f"next: queue send ACTOR [JSON-ARGS]  (actors: {names})")
-    return lines
+        found.append(Hint("queue send ACTOR [JSON-ARGS]", f"actors: {names}"))
+    return found
 
 
-def _failed(queues: list[QueueState]) -> Iterator[str]:
+def troubles(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> list[Hint]:
+    """Return a hint for each reason why messages wait that should not."""
+    return [*_paused(queues), *_unserved(queues, workers, declared_queues)]
+
+
+def _failed(queues: list[QueueState]) -> Iterator[Hint]:
     if failed := sum(queue.failed for queue in queues):
-        yield f"next: queue failed show  ({counted(failed, 'message')} failed)"
+        yield Hint("queue failed show", f"{counted(failed, 'message')} failed")
 
 
-def _paused(queues: list[QueueState]) -> Iterator[str]:
+def _paused(queues: list[QueueState]) -> Iterator[Hint]:
     for queue in queues:
         if queue.paused:
-            yield f"next: queue resume {escaped(queue.name)}  (it is paused: {_waiting(queue)})"
+            yield Hint(f"queue resume {escaped(queue.name)}", f"it is paused: {_waiting(queue)}")
 
 
-def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> Iterator[str]:
+def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> Iterator[Hint]:
     """Yield the queues whose messages would wait forever, because no worker consumes them."""
     alive = [worker for worker in workers if not worker.lost]
     served = {name for worker in alive for name in worker.queues or declared_queues}
@@ -44,11 +60,11 @@ def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_que
             continue
         name, why = escaped(queue.name), _waiting(queue)
         if not alive:
-            yield f"next: supervisorctl start 'worker:*'  (no worker is running: {why})"
+            yield Hint("supervisorctl start 'worker:*'", f"no worker is running: {why}")
         elif queue.name in declared_queues:
-            yield f"next: queue consume {name}, or add it to WORKER_QUEUES  (no worker consumes it: {why})"
+            yield Hint(f"queue consume {name}, or add it to WORKER_QUEUES", f"no worker consumes it: {why}")
         else:
-            yield f"next: start a worker with an actor of {name}  (no actor here uses it: {why})"
+            yield Hint(f"start a worker with an actor of {name}", f"no actor here uses it: {why}")
 
 
 def limited(queues: list[QueueState], limits: Mapping[str, Iterable[str]], of_actors: Mapping[str, str]) -> list[str]:

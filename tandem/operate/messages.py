@@ -27,6 +27,8 @@ STATES: tuple[State, ...] = get_args(State)
 MOST_SEARCHED = 100_000
 #: One script reads so many, so that it blocks Redis for a few milliseconds only.
 STEP = 500
+#: How many an action on a whole filter handles at a time.
+BATCH = 100
 MAX_TEXT = 200
 
 _HERE = Path(__file__).parent / "lua"
@@ -272,6 +274,38 @@ class Messages:
             detail=stored.message,
             payload=payload,
         )
+
+    def count_failed(self, wanted: Filter) -> tuple[int, bool]:
+        """Return how many dead letters match, and whether all were looked at."""
+        count, searched, whole = 0, 0, True
+        for queue in [wanted.queue] if wanted.queue else self.queues():
+            matches, looked = self._search(wanted, queue, float("inf"), b"", MOST_SEARCHED)
+            count, searched = count + len(matches), searched + looked
+            whole = whole and looked < MOST_SEARCHED
+        return count, whole
+
+    def failed_until(self, wanted: Filter, until: float) -> Iterator[list[DeadLetter]]:
+        """Yield batches of the dead letters of one queue that match and failed by then (ms), newest first.
+
+        Those that were yielded may be removed or requeued meanwhile; one that fails again failed later.
+        """
+        for queue in [wanted.queue] if wanted.queue else self.queues():
+            failed_at, id_ = until, b"\xff" * 16
+            while True:
+                found, looked = self._search(wanted, queue, failed_at, id_, BATCH)
+                matches = found[:BATCH]
+                if matches:
+                    failed_at, id_ = matches[-1][0], matches[-1][2]
+                    yield [DeadLetter(queue, name(one), at) for at, _, one in matches]
+                if len(matches) < BATCH or not looked:
+                    break
+
+    def waiting_ids(self, wanted: Filter) -> Iterator[tuple[str, list[bytes]]]:
+        """Yield queue and ids of the ready or delayed messages that match now, batch by batch."""
+        for queue in [wanted.queue] if wanted.queue else self.queues():
+            found = [id_ for ids in self._ids(wanted.state, queue, b"") for id_ in self._matching(wanted, queue, ids)]
+            for start in range(0, len(found), BATCH):
+                yield queue, found[start : start + BATCH]
 
     # --- handled ---------------------------------------------------------------------------------------------------
 

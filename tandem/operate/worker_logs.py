@@ -77,6 +77,21 @@ class WorkerLogs:
             left -= len(record.lines)
         return list(kept)
 
+    def of_message(self, id_: str, *, most: int = 1000) -> list[LogRecord]:
+        """Return the newest records that name a message, oldest first, at most `most`."""
+        needle = id_.encode(errors="surrogateescape")
+
+        def matching(lines: Iterator[bytes]) -> Iterator[bytes]:
+            # A record with the lines of its traceback; most lines are of other messages and cost one comparison.
+            wanted = False
+            for line in lines:
+                wanted = needle in line or (wanted and line.startswith(b"  "))
+                if wanted:
+                    yield line
+
+        found = deque(sorted(self._read(matching), key=lambda record: record.stamp), maxlen=most)
+        return list(found)
+
     def follow(self) -> Iterator[LogRecord]:
         """Yield new records forever, across rotations and including new workers."""
         while True:
@@ -105,10 +120,15 @@ class WorkerLogs:
                 self._tails.setdefault(path.name, Tail(path))
 
     def _existing(self) -> str:
-        numbers = sorted({int(match[1]) for path in self._folder.glob("*") if (match := _FILE.fullmatch(path.name))})
-        if not numbers:
+        known = numbers(self._folder)
+        if not known:
             return f"no logs of workers in {self._folder}: check whether this container runs workers"
-        return f"no logs of these workers: expected numbers from {', '.join(map(str, numbers))}"
+        return f"no logs of these workers: expected numbers from {', '.join(map(str, known))}"
+
+
+def numbers(folder: Path = FOLDER) -> list[int]:
+    """Return the numbers of the workers that have a log."""
+    return sorted({int(match[1]) for path in folder.glob("*") if (match := _FILE.fullmatch(path.name))})
 
 
 def painted(record: LogRecord, *, colour: bool) -> Iterator[str]:

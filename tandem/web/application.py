@@ -13,6 +13,7 @@ from tandem.registry import conflicts
 from tandem.web import body_limit, csrf, headers, health, metrics, openapi, problems, rate_limit, static, tracing
 from tandem.web.auth import Authentication
 from tandem.web.body_limit import MAX_BODY
+from tandem.web.ops import views as ops
 from tandem.workload import Workload
 
 
@@ -32,6 +33,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     authentication = _protect(app, config)
     health.register(app, config, loaded, authentication)
     openapi.register(app, config, loaded)
+    app.register_blueprint(ops.make_blueprint(config, loaded))
     _register_routes(app, config, loaded)
     if any(workload.database for workload in loaded):
         from tandem.sql import requests

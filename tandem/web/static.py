@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 from werkzeug.security import safe_join
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -16,7 +16,8 @@ _REVALIDATE = "no-cache"
 
 
 def register(app: Flask) -> None:
-    """Add the version to the URLs of url_for, and set how long a file may be cached."""
+    """Add the platform's stylesheet, versions to the URLs of url_for, and how long a file may be cached."""
+    app.register_blueprint(Blueprint("tandem", __name__, static_folder="static", static_url_path="/static/tandem"))
 
     def folder(endpoint: str) -> str | None:
         return app.blueprints[endpoint.rpartition(".")[0]].static_folder

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "registry": {"broker", "config", "process", "runtime", "schedules", "workload"},
     "web": {
         *("broker", "config", "support", "health", "logs", "openapi", "operate", "process", "registry", "sse"),
-        *("metrics", "runtime", "sql", "workload"),
+        *("metrics", "runtime", "schedules", "sql", "workload"),
     },
     "testing": {"broker", "config", "registry", "runtime", "sql", "web", "worker"},
     "cli": {

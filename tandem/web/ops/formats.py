@@ -1,0 +1,60 @@
+"""How figures and times are written in the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from tandem.broker.connection import raw
+from tandem.support import formatting
+from tandem.support.times import iso
+
+
+def moment(seconds: float | None) -> str:
+    """Return a time in UTC, to the second."""
+    return "" if seconds is None else iso(seconds)
+
+
+def clock(seconds: float | None) -> str:
+    """Return the time of day in UTC."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+
+
+def number(value: float) -> str:
+    """Return a number with commas."""
+    return f"{value:,.0f}"
+
+
+def short(text: str, length: int = 160) -> str:
+    """Return the beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[:length]}…"
+
+
+def safe(text: str) -> str:
+    """Return a name of any bytes as it can be shown."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def quoted(id_: str) -> str:
+    """Return an id, of any bytes, as it stands in a link and in a form (see `unquoted`)."""
+    return quote(raw(id_), safe="")
+
+
+def unquoted(text: str) -> str:
+    """Return the id in a link or a form."""
+    return unquote(text, errors="surrogateescape")
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "moment": moment,
+    "clock": clock,
+    "number": number,
+    "short": short,
+    "safe_name": safe,
+    "quoted": quoted,
+    "duration": formatting.duration,
+    "mebibytes": formatting.memory,
+}

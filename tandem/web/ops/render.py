@@ -1,0 +1,51 @@
+"""What the views of the operations page have in common: pages, refusals, who asks, and where to go afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g, render_template, request
+
+from tandem.operate.messages import Filter
+from tandem.web.ops.access import PATH, Visitor
+
+
+def page(template: str, status: int, **shown: Any) -> Response:
+    """Return a page."""
+    return Response(render_template(f"ops/{template}", **shown), status, mimetype="text/html")
+
+
+def refused(sentence: str, status: int) -> Response:
+    """Return the page that says why nothing was done."""
+    return page("refused.html", status, sentence=as_sentence(sentence))
+
+
+def as_sentence(text: str) -> str:
+    """Return a text with a capital at its beginning and a point at its end."""
+    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def visitor() -> Visitor | None:
+    """Return who asks; None on a page for everybody."""
+    found: Visitor | None = g.get("ops_visitor")
+    return found
+
+
+def destination(field: str = "next") -> str:
+    """Return where to go afterwards: a page of these, and never another server."""
+    default = request.full_path if request.method == "GET" and request.endpoint != "ops.login" else PATH
+    wanted = request.form.get(field) or request.args.get(field) or default
+    inside = wanted == PATH or wanted.startswith((f"{PATH}/", f"{PATH}?"))
+    return wanted if inside and "\\" not in wanted and wanted.isprintable() else PATH
+
+
+def filter_query(wanted: Filter, **changes: str) -> dict[str, str]:
+    """Return the query of a link to a list with another filter."""
+    fields = {
+        "state": wanted.state,
+        "queue": wanted.queue,
+        "actor": wanted.actor,
+        "error": wanted.error,
+        "text": wanted.text,
+    }
+    return {name: value for name, value in (fields | changes).items() if value}
