@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -31,7 +30,7 @@ def rules(folder: Path | None) -> None:
         return
     token = config.metrics_token or config.api_token
     # For the user of Prometheus, which is in the application's group.
-    os.umask(0o027)
-    write_atomically(folder / "tandem.rules.yaml", text, mode=0o640)
-    write_atomically(folder / "token", token.get_secret_value() if token else "", mode=0o640)
+    for name, content in (("tandem.rules.yaml", text), ("token", token.get_secret_value() if token else "")):
+        write_atomically(folder / name, content, mode=0o640)
+        (folder / name).chmod(0o640)
     click.echo(f"wrote tandem.rules.yaml and token into {folder}")

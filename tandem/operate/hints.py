@@ -48,7 +48,7 @@ def _failed(queues: list[QueueState]) -> Iterator[Hint]:
 def _paused(queues: list[QueueState]) -> Iterator[Hint]:
     for queue in queues:
         if queue.paused:
-            yield Hint(f"queue resume {escaped(queue.name)}", f"it is paused: {_waiting(queue)}")
+            yield Hint(f"queue resume {escaped(queue.name)}", f"{escaped(queue.name)} is paused: {_waiting(queue)}")
 
 
 def _unserved(queues: list[QueueState], workers: list[WorkerState], declared_queues: Collection[str]) -> Iterator[Hint]:

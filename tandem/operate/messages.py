@@ -26,7 +26,7 @@ STATES: tuple[State, ...] = get_args(State)
 #: A search reads at most so many messages of a state, the newest dead letters and the next ones to run.
 MOST_SEARCHED = 100_000
 #: One script reads so many, so that it blocks Redis for a few milliseconds only.
-STEP = 500
+STEP = 1000
 #: How many an action on a whole filter handles at a time.
 BATCH = 100
 MAX_TEXT = 200
@@ -89,11 +89,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Page:
-    """Some messages of a list. after: the cursor of the next page, or "". searched: how many were looked at."""
+    """Some messages of a list. after: the cursor of the next page, or "". searched: how many were looked at.
+
+    total: how many match, if that is known.
+    """
 
     messages: list[Found] = field(default_factory=list)
     after: str = ""
     searched: int = 0
+    total: int | None = None
 
 
 class Messages:
@@ -223,19 +227,24 @@ class Messages:
     # --- failed ----------------------------------------------------------------------------------------------------
 
     def _failed(self, wanted: Filter, queues: list[str], place: list[Any], limit: int) -> Page:
-        failed_at, id_ = (float(place[0]), str(place[1])) if place else (float("inf"), "")
-        found: list[tuple[float, str, bytes]] = []
-        searched = 0
+        first = (float(place[0]), raw(str(place[1]))) if place else (float("inf"), b"")
+        found, searched, total = [], 0, None
+        # A text is looked for in all of them once, which tells how many there are as well.
+        whole = bool(wanted.text)
         for queue in queues:
-            matches, count = self._search(wanted, queue, failed_at, raw(id_), limit + 1)
+            matches, count = self._search(
+                wanted, queue, *((float("inf"), b"") if whole else first), MOST_SEARCHED if whole else limit + 1
+            )
             found += matches
             searched += count
         # As Redis sorts them: those of one millisecond by their ids.
         found.sort(key=lambda one: (one[0], one[2]), reverse=True)
+        if whole:
+            total, found = len(found), [one for one in found if not place or (one[0], one[2]) < first]
         shown = found[:limit]
         cursor = _encoded(shown[-1][0], name(shown[-1][2])) if len(found) > limit else ""
         letters = [DeadLetter(queue, name(id_), at) for at, queue, id_ in shown]
-        return Page([row for letter in letters if (row := self._letter(letter))], cursor, searched)
+        return Page([row for letter in letters if (row := self._letter(letter))], cursor, searched, total)
 
     def _search(
         self, wanted: Filter, queue: str, failed_at: float, id_: bytes, limit: int

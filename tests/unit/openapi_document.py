@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from tandem import registry
 from tandem.config.settings import Settings
 
-#: What is for people and browsers.
+#: What is for people and browsers, besides the operations page.
 PAGES = {"/", "/docs", "/openapi.json"}
 
 
@@ -22,7 +22,7 @@ def routes_of(application: Flask) -> set[tuple[str, str]]:
         (re.sub(r"<[^>]+>", "{}", rule.rule), method.lower())
         for rule in application.url_map.iter_rules()
         if rule.rule not in PAGES and not rule.endpoint.endswith(".static")
-        if rule.endpoint.partition(".")[0] not in silent
+        if rule.endpoint.partition(".")[0] not in {*silent, "ops"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -19,7 +19,8 @@ for i, id in ipairs(ids) do
   if payload then
     local actor = string.match(payload, '^{"queue_name":"[^"]*","actor_name":"([^"]*)"')
     local matches = (ARGV[1] == '' or actor == ARGV[1])
-      and (ARGV[2] == '' or string.find(id, ARGV[2], 1, true) or string.find(arguments(payload), ARGV[3], 1, true))
+      and (ARGV[2] == '' or string.find(id, ARGV[2], 1, true) or 
+        (string.find(payload, ARGV[3], 1, true) and string.find(arguments(payload), ARGV[3], 1, true)))
     if matches then
       found[#found + 1] = id
     end

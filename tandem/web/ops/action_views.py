@@ -14,6 +14,7 @@ from tandem.web.ops import actions, pages, sending
 from tandem.web.ops.access import PATH, Access
 from tandem.web.ops.actions import ACTIONS, Done, Refused
 from tandem.web.ops.desk import Ops
+from tandem.web.ops.formats import safe
 from tandem.web.ops.guard import SAID
 from tandem.web.ops.render import destination, page, refused, visitor
 
@@ -64,8 +65,9 @@ def _acted(ops: Ops, access: Access, name: str, act: Callable[[], Done], *, rais
         if raising:
             raise
         return refused(str(reason), reason.status)
-    logger.info("%s by %s: %s (%d)", name, who.name, done.about, done.count)
-    action_log.note(ops.broker.client, name, done.about, done.count, who=who.name)
+    about = safe(done.about)
+    logger.info("%s by %s: %s (%d)", name, who.name, about, done.count)
+    action_log.note(ops.broker.client, name, about, done.count, who=who.name)
     answer = make_response(redirect(destination("back"), 303))
     answer.set_cookie(SAID, access.seal(done.sentence), max_age=60, path=PATH, httponly=True, samesite="Strict")
     return answer

@@ -88,7 +88,7 @@ def _health(
         text, _, command = alerts[0].text.rpartition(": ")
         return (text, command) if text else (alerts[0].text, "queue health")
     for hint in troubles(states, workers, declared):
-        return f"{hint.why[0].upper()}{hint.why[1:]}.", hint.command
+        return f"{hint.why}.", hint.command
     if lost := [worker for worker in workers if worker.lost]:
         return f"The worker {lost[0].name} sends no heartbeats.", "queue stats"
     return "", ""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tandem.broker.broker import Broker
-from tandem.broker.dead_letter import Attempt, FailureKind, attempts_of
+from tandem.broker.dead_letter import FailureKind, attempts_of
 from tandem.broker.telemetry import TRACEPARENT
 from tandem.broker.totals import Handled
 from tandem.config.settings import Settings
 from tandem.operate import worker_logs
 from tandem.operate.messages import MOST_SEARCHED, Filter, Found, Messages, Page
 from tandem.operate.worker_logs import LogRecord, NoLogs, WorkerLogs
+from tandem.support.formatting import duration
+from tandem.support.times import iso
 from tandem.web.ops import masking
 
 PAGE = 50
@@ -38,8 +40,8 @@ class Listing:
 def listing(found: Messages, broker: Broker, wanted: Filter, after: str) -> Listing:
     """Return one page of a list. Raises InvalidFilter and redis.RedisError."""
     page = found.page(wanted, after=after, limit=PAGE)
-    total, is_whole = None, page.searched < MOST_SEARCHED
-    if wanted.state == "failed":
+    total, is_whole = page.total, page.searched < MOST_SEARCHED
+    if wanted.state == "failed" and total is None:
         total, is_whole = failed_total(found, broker, wanted)
     return Listing(page, total, is_whole, found.now())
 
@@ -88,13 +90,20 @@ def failures(broker: Broker, queues: Collection[str]) -> list[Failure]:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What happened to a message at one time. error: of an attempt, or ""."""
+
+    at: str
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Detail:
     """One message. arguments: as JSON, or None while nobody has asked for them. logs: of this container only."""
 
     found: Found
-    sent: float | None
-    attempts: list[Attempt]
-    handled: list[Handled]
+    timeline: list[Step]
     arguments: str | None
     traceback: str
     trace_id: str
@@ -115,9 +124,7 @@ def detail(found: Messages, broker: Broker, settings: Settings, one: Found, *, w
     trace_id = trace[1] if trace else ""
     return Detail(
         one,
-        content.message_timestamp / 1000 if content else None,
-        attempts_of(content) if content else [],
-        found.history(one.id),
+        list(_timeline(one, found.history(one.id))),
         shown,
         str(options.get("traceback") or "") if one.state == "failed" else "",
         trace_id,
@@ -125,6 +132,27 @@ def detail(found: Messages, broker: Broker, settings: Settings, one: Found, *, w
         message_logs(one.id),
         bool(one.worker) and one.worker.rpartition(":")[0] != socket.gethostname(),
     )
+
+
+def _timeline(one: Found, handled: list[Handled]) -> Iterator[Step]:
+    content = one.content
+    if content:
+        yield Step(iso(content.message_timestamp / 1000, milliseconds=True), "sent")
+    left = list(handled)
+    for attempt in attempts_of(content) if content else []:
+        end = next((end for end in left if end.worker == attempt.worker and end.error == attempt.error), None)
+        if end:
+            left.remove(end)
+        text = f"{attempt.worker}: {attempt.message}{f' ({_times(end)})' if end else ''}"
+        yield Step(attempt.at, text, attempt.error)
+    for end in left:
+        yield Step(iso(end.at, milliseconds=True), f"{end.worker}: {end.outcome} ({_times(end)})", end.error)
+    if one.state == "failed":
+        yield Step(iso(one.at, milliseconds=True), "failed for good")
+
+
+def _times(end: Handled) -> str:
+    return f"waited {duration(end.waited)}, ran {duration(end.ran)}"
 
 
 def message_logs(id_: str) -> list[LogRecord]:

@@ -203,7 +203,7 @@ def test_a_paused_queue_is_to_be_resumed(busy: redis.Redis) -> None:
     busy.sadd(keys.PAUSED, "mail")
 
     assert row("mail")[-1] == "paused"
-    assert hints() == ["next: queue resume mail  (it is paused: 1 message of mail waits)"]
+    assert hints() == ["next: queue resume mail  (mail is paused: 1 message of mail waits)"]
 
 
 def send(client: redis.Redis) -> None:
@@ -261,7 +261,7 @@ def test_names_cannot_write_to_the_terminal(client: redis.Redis) -> None:
 
     output = shown()
 
-    assert output.count(r"\x1b[2Jmail\r\n\u202e") == 11
+    assert output.count(r"\x1b[2Jmail\r\n\u202e") == 12
     assert all(character.isprintable() or character == "\n" for character in output)
 
 

@@ -110,3 +110,13 @@ def test_a_moment_is_a_span_or_a_time(text: str, moment: datetime) -> None:
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"{text} is invalid: expected 30s, 10m, 2h, 1d or"):
         parse_since(text, NOW)
+
+
+def test_the_lines_about_one_message_come_with_their_tracebacks(folder: Path) -> None:
+    with (folder / "worker-01.log").open("a") as file:
+        file.write(line(6, "began [message_id=abc]") + line(7, "of another") + line(8, "failed [message_id=abc]"))
+        file.write("  Traceback:\n  ValueError\n" + line(9, "of another"))
+    logs = WorkerLogs(folder=folder)
+    texts = [text for record in logs.of_message("abc") for text in record.lines]
+    assert [text.split()[-1] for text in texts] == ["[message_id=abc]", "[message_id=abc]", "Traceback:", "ValueError"]
+    assert WorkerLogs(folder=folder).of_message("nothing") == []

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from playwright.sync_api import Error as PlaywrightError
 from testcontainers.core.network import Network
 
-from app.translation.tests.browser.visitor import SCREENSHOTS, Visitor
+from app.translation.tests.browser.visitor import Visitor
 from app.translation.tests.integration.fixtures import model, start
 from app.translation.tests.integration.translating import Model
 from app.translation.tests.integration.translating import TranslatingTandem as Tandem
+from tests.browser.fixtures import SCREENSHOTS, browser
 from tests.integration.containers import add_logs, running_until_left
 
-__all__ = ["model", "start"]
+__all__ = ["browser", "model", "start"]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TOKEN = "a-token-for-the-tests-of-the-page"  # noqa: S105
 # Requests may name models that stall or return the source; failures are retried only once, and no answer is cached.
 SETTINGS = {
@@ -61,16 +53,6 @@ def _add_pictures(report: pytest.TestReport, item: pytest.Item) -> None:
         except PlaywrightError as error:
             picture = f"none could be taken: {error.message}"
         report.sections.append(("screenshot", picture))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "chromium not found on the PATH: bin/test browser installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,6 +11,7 @@ from playwright.sync_api import expect
 from app.translation.tests.browser.conftest import Visit
 from app.translation.tests.browser.visitor import PARAGRAPH, Visitor
 from app.translation.tests.integration.translating import TranslatingTandem as Tandem
+from tests.browser.fixtures import SCREENS
 
 TEXT = f"{PARAGRAPH}\n\nWe have two cats and a small garden with many flowers."
 
@@ -62,12 +62,6 @@ STATES: list[Callable[[Visitor], None]] = [
     away,
     token_form,
 ]
-SCREENS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True, "is_mobile": True},
-    "small-phone": {"viewport": {"width": 320, "height": 568}, "color_scheme": "dark", "reduced_motion": "reduce"},
-}
 
 
 @pytest.mark.parametrize("screen", SCREENS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, ConsoleMessage, Download, FilePayload, Page, Request, Response, expect
 from playwright.sync_api import Error as PlaywrightError
 
-#: The folder for screenshots of each state and of failed tests.
-SCREENSHOTS = os.environ.get("TANDEM_SCREENSHOTS")
+from tests.browser.fixtures import SCREENSHOTS
+
 #: The timeout of every wait: much longer than needed, because a test machine can be busy.
 MAX_MS = 45_000
 OPENINGS = 3

@@ -45,7 +45,7 @@ def test_everything_that_the_page_loads_exists(client: FlaskClient, elements: El
     files = [link for link in links if link and link.startswith("/static/")]
     modules = {f"/static/translation/{name}" for name in imported(client, "page.js")}
 
-    assert len(files) == 3
+    assert len(files) == 4
     for file in {*files, *modules}:
         assert client.get(file).status_code == 200, file
 

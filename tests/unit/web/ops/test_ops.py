@@ -181,7 +181,7 @@ def test_the_first_thing_that_is_not_well_is_named_with_what_to_do(operator: Fla
     put(broker, "a", "b")
     operator.post("/ops/do", data={"action": "pause", "queue": "mail"})
     page = text(operator.get("/ops"))
-    assert "It is paused: 2 messages of mail wait." in page
+    assert "mail is paused: 2 messages of mail wait." in page
     assert "queue resume mail" in page
 
 
