@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -11,6 +14,8 @@ from tests.browser.fixtures import SCREENS, SCREENSHOTS
 from tests.browser.operator import Operator
 from tests.integration.tandem import Tandem, await_true
 
+#: Where the pictures of the documentation are to be written: docs/images, when the page has changed.
+DOCS_IMAGES = os.environ.get("TANDEM_DOCS_IMAGES")
 VIEWS = {
     "overview": "/ops",
     "ready": "/ops/messages?state=ready",
@@ -49,6 +54,15 @@ def test_each_view_is_accessible_and_does_not_overflow(screen: str, visit: Visit
         details.locator("summary").click()
     assert_accessible(operator)
     assert_accessible(visit(seeded, token="", **SCREENS[screen]).open("/ops"))
+
+
+def test_the_pictures_of_the_documentation_can_be_taken(visit: Visit, seeded: Tandem, tmp_path: Path) -> None:
+    operator = visit(seeded, viewport={"width": 1180, "height": 700})
+    folder = DOCS_IMAGES or str(tmp_path)
+    for view in ("overview", "failures", "message"):
+        operator.open(address(seeded, view).removesuffix("&arguments=show"))
+        operator.picture(f"ops-{view}", folder)
+        assert (Path(folder) / f"ops-{view}.png").stat().st_size > 10_000
 
 
 def test_everything_can_be_read_without_javascript(visit: Visit, seeded: Tandem) -> None:

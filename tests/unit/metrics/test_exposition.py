@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fakeredis import FakeRedis
@@ -16,6 +18,8 @@ from tandem.broker import totals
 from tandem.config import settings
 from tandem.metrics import Counter, instruments
 from tandem.metrics.exposition import Sources, render
+from tandem.web import metrics
+from tests.paths import ROOT
 from tests.unit.harness import broker_on, outcome, send
 
 TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text; version=1.0.0"
@@ -143,3 +147,18 @@ def test_requests_are_counted_by_route_and_not_by_path(client: FlaskClient, redi
     assert found["tandem_http_requests_total", "GET", "/healthz", "200"] >= 2
     assert found["tandem_http_requests_total", "GET", "(none)", "404"] >= 2
     assert not [key for key in found if "/nothing/here" in key]
+
+
+def test_the_page_of_metrics_names_all_of_them_and_no_other(sources: Sources) -> None:
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    documented = set(re.findall(r"^\| `((?:tandem|dramatiq)_\w+)`", text, re.MULTILINE))
+    http = [metrics.REQUESTS, metrics.SECONDS]
+    bodies = [
+        render(replace(sources, instruments=http, collectors=[]), TEXT)[0],
+        render(sources, TEXT, of_dramatiq=True)[0],
+    ]
+    answered = {line.split()[2] for body in bodies for line in body.decode().splitlines() if line.startswith("# TYPE")}
+    # Only with a database, on a disk that is there, and of a Redis that tells more than the one of unit tests.
+    elsewhere = {name for name in documented if name.startswith(("tandem_outbox_", "tandem_disk_", "tandem_redis_"))}
+    assert documented - elsewhere == answered - elsewhere
+    assert "tandem_redis_up" in answered

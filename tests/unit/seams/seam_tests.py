@@ -83,9 +83,9 @@ def test_check_and_limit(client: FlaskClient) -> None:
     assert ready.get_json()["checks"]["carrier"] == {"status": "away", "detail": "the carrier does not answer"}
 
 
-def test_sentry(queue: Any) -> None:
+def test_sentry_by_hand(queue: Any) -> None:
     import sentry_sdk
-    from shop import sentry
+    from shop import sentry_by_hand as sentry
 
     class Kept(sentry_sdk.transport.Transport):
         def capture_envelope(self, envelope: Any) -> None:
