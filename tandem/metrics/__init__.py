@@ -1,12 +1,12 @@
 """Metrics that all processes of an application count together, for /metrics.
 
-    CALLS = Counter("translation_model_calls", "Calls to the model.", ("model", "outcome"))
-    SECONDS = Histogram("translation_model_seconds", "How long a call to the model took.", ("model",))
+    PAYMENTS = Counter("shop_payments", "Payments, by how they ended.", ("provider", "outcome"))
+    SECONDS = Histogram("shop_payment_seconds", "How long a payment took.", ("provider",))
 
-    CALLS.add(model="gemma", outcome="answered")
-    SECONDS.observe(1.4, model="gemma")
+    PAYMENTS.add(provider="bank", outcome="paid")
+    SECONDS.observe(1.4, provider="bank")
 
-A workload names them in `Workload(metrics=(CALLS, SECONDS))`. Each process keeps what it counts for a second and then
+A workload names them in `Workload(metrics=(PAYMENTS, SECONDS))`. Each process keeps what it counts for a second and then
 adds it to Redis, so every web process and every container shows the same sums, which survive restarts. A process that
 is killed loses the last second of its counts. Without a name in `Workload(metrics=…)`, nothing is shown.
 """
