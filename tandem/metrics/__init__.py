@@ -6,9 +6,9 @@
     PAYMENTS.add(provider="bank", outcome="paid")
     SECONDS.observe(1.4, provider="bank")
 
-A workload names them in `Workload(metrics=(PAYMENTS, SECONDS))`. Each process keeps what it counts for a second and then
-adds it to Redis, so every web process and every container shows the same sums, which survive restarts. A process that
-is killed loses the last second of its counts. Without a name in `Workload(metrics=…)`, nothing is shown.
+A workload names them in `Workload(metrics=(PAYMENTS, SECONDS))`, without which they are not shown. Each process keeps
+what it counts for a second and then adds it to Redis, so every web process and every container shows the same sums,
+which survive restarts. A process that is killed loses the last second of its counts.
 """
 
 from tandem.metrics.instruments import Counter, Histogram
