@@ -28,6 +28,8 @@ can_have() {
 }
 
 observability_notes() {
+  # The rules may have changed with the settings.
+  docker compose kill --signal HUP prometheus >/dev/null 2>&1 || true
   note "metrics   http://localhost:${PROMETHEUS_PORT:-9090}/alerts, .../targets"
   note "alerts    http://localhost:${ALERTMANAGER_PORT:-9093}"
   [ "${COMPOSE_PROFILES:-}" != grafana ] || note "board     http://localhost:${GRAFANA_PORT:-3000}"

@@ -19,12 +19,16 @@ INTERRUPT_GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Running:
-    """A message on one of the threads; `since` (by time.monotonic()) and `limit` are in seconds."""
+    """A message on one of the threads; `since` (by time.monotonic()) and `limit` are in seconds.
+
+    queue_id: its id in the queue, which is another one for a unique message.
+    """
 
     message_id: str
     actor: str
     since: float
     limit: float
+    queue_id: str = ""
 
     @property
     def seconds(self) -> float:
@@ -60,10 +64,10 @@ class InFlight(Middleware):
         with self._lock:
             return self._running.get(threading.get_ident())
 
-    def thread_of(self, message_id: str) -> int | None:
-        """Return the thread that runs a message, if one does."""
+    def thread_of(self, queue_id: str) -> int | None:
+        """Return the thread that runs the message with this id in its queue, if one does."""
         with self._lock:
-            return next((thread for thread, one in self._running.items() if one.message_id == message_id), None)
+            return next((thread for thread, one in self._running.items() if one.queue_id == queue_id), None)
 
     def call_at_next_start(self, callback: Callable[[], None]) -> None:
         """Call this once when a message starts."""
@@ -72,7 +76,8 @@ class InFlight(Middleware):
     def before_process_message(self, broker: Broker, message: Any) -> None:
         actor = broker.get_actor(message.actor_name)
         limit = message.options.get("time_limit") or actor.options.get("time_limit", self.time_limit * 1000)
-        running = Running(message.message_id, message.actor_name, time.monotonic(), limit / 1000)
+        queue_id = getattr(message, "queue_id", message.message_id)
+        running = Running(message.message_id, message.actor_name, time.monotonic(), limit / 1000, queue_id)
         with self._lock:
             self._running[threading.get_ident()] = running
             # Under the lock, so that of two threads that start at once one calls it.

@@ -32,6 +32,7 @@ tandem:counts:<seconds>:<n>         hash: actor, tab, outcome -> messages that e
                                     many seconds since 1970 (see statistics.py)
 tandem:times:<n>                    hash: how long messages waited and ran in the n-th minute since 1970
 tandem:totals:<queue>               hash: how many messages ever ended, by actor and outcome (see totals.py)
+tandem:actors:<queue>               set of the actors that have totals of their own (see totals.py)
 tandem:handled                      list of the last messages that ended, newest first (see totals.py)
 tandem:restarts                     hash: reason -> workers that stopped for it
 tandem:cancel:<worker>              set of the ids of running messages that this worker is to interrupt

@@ -30,6 +30,8 @@ ADOPTED_AT_ONCE = 100
 UNPARKED_AT_ONCE = 500
 # For Redis, 0 is for ever (seconds).
 SHORTEST_WAIT = 0.001
+# Times are counted as so many seconds at most: a sender can claim any, and sums of them must not overflow.
+MAX_COUNTED = 30 * 86_400.0
 # Seconds for which the wake-up of a worker that does not wait is kept.
 WAKE_KEPT = 10
 
@@ -261,6 +263,7 @@ class MessageStore:
                 outcome.error,
             ]
             for seconds in (outcome.waited, outcome.ran):
+                seconds = min(seconds, MAX_COUNTED)
                 arguments += [statistics.bucket(seconds * 1000), round(seconds * 1_000_000)]
             if has_lanes:
                 arguments.append(raw(delivery.lane))

@@ -2,6 +2,7 @@
 
 tandem:totals:<queue>   hash: actor, tab, outcome -> messages; actor, tab, wait or run, tab, number of a bucket ->
                         messages; actor, tab, wait or run, tab, "sum" -> microseconds
+tandem:actors:<queue>   set: the actors that are counted by themselves
 tandem:handled          list: the last messages that ended, newest first (see `Handled`)
 
 Buckets are those of EDGES: number n has the times up to EDGES[n - 1] seconds, and the last one all longer times.

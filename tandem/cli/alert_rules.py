@@ -28,9 +28,16 @@ def rules(folder: Path | None) -> None:
     if folder is None:
         click.echo(text, nl=False)
         return
-    token = config.metrics_token or config.api_token
+    token = _token(config)
     # For the user of Prometheus, which is in the application's group.
-    for name, content in (("tandem.rules.yaml", text), ("token", token.get_secret_value() if token else "")):
+    for name, content in (("tandem.rules.yaml", text), ("token", token)):
         write_atomically(folder / name, content, mode=0o640)
         (folder / name).chmod(0o640)
     click.echo(f"wrote tandem.rules.yaml and token into {folder}")
+
+
+def _token(config: settings.Settings) -> str:
+    """Return a token that opens /metrics, or ""."""
+    if chosen := config.metrics_token or config.api_token:
+        return chosen.get_secret_value()
+    return next(iter(config.named_tokens.values()), "")

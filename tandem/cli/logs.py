@@ -33,6 +33,8 @@ def show_logs(
     actions: bool,
 ) -> None:
     """Print the newest log lines of all workers, or of the workers with these NUMBERs."""
+    if follow and (actions or message is not None):
+        raise click.UsageError("--follow cannot be combined with --message or --actions")
     if actions:
         _show_actions(lines)
         return
@@ -43,7 +45,7 @@ def show_logs(
         raise click.ClickException(str(error)) from error
     colour = sys.stdout.isatty()
     if message is not None:
-        _show_message(stream, message, lines, colour=colour)
+        _show_message(stream, message, lines, moment, colour=colour)
         return
     for record in stream.newest(lines, moment):
         click.echo("\n".join(worker_logs.painted(record, colour=colour)))
@@ -52,8 +54,8 @@ def show_logs(
             click.echo("\n".join(worker_logs.painted(record, colour=colour)))
 
 
-def _show_message(stream: worker_logs.WorkerLogs, id_: str, most: int, *, colour: bool) -> None:
-    found = stream.of_message(id_, most=most)
+def _show_message(stream: worker_logs.WorkerLogs, id_: str, most: int, since: datetime, *, colour: bool) -> None:
+    found = [record for record in stream.of_message(id_, most=most) if record.stamp >= since]
     for record in found:
         click.echo("\n".join(worker_logs.painted(record, colour=colour)))
     if not found:

@@ -52,18 +52,19 @@ def messages(id_: str | None, state: Any, limit: int, as_json: bool, **choice: s
     searched = 0
     try:
         for one in states:
-            page = found.page(Filter(one, **choice), limit=limit)
+            wanted = Filter(one, choice["queue"], choice["actor"], choice["error"], choice["text"])
+            page = found.page(wanted, limit=limit)
             rows += page.messages
             searched = max(searched, page.searched)
     except InvalidFilter as error:
         raise click.ClickException(escaped(str(error))) from error
     rows = rows[:limit]
     if as_json:
-        click.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False, default=repr))
+        click.echo(json.dumps([_as_json(row) for row in rows], indent=2, default=repr))
         return
     _show_rows(rows, found.now())
-    if choice["text"] and searched >= MOST_SEARCHED:
-        click.echo(f"the search has looked at {MOST_SEARCHED:,} messages and not further")
+    if searched >= MOST_SEARCHED:
+        click.echo(f"the first {MOST_SEARCHED:,} messages were looked at, and no more")
 
 
 @click.command()
@@ -149,7 +150,7 @@ def _show_one(found: Messages, id_: str, *, as_json: bool) -> None:
     if not rows:
         raise click.ClickException(f"{escaped(id_)}: {_SAID['unknown']}")
     if as_json:
-        click.echo(json.dumps([_as_json(row) for row in rows], indent=2, ensure_ascii=False, default=repr))
+        click.echo(json.dumps([_as_json(row) for row in rows], indent=2, default=repr))
         return
     for row in rows:
         click.echo("\n".join(_facts(found, row)))

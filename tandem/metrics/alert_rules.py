@@ -27,9 +27,10 @@ def _rules(settings: Settings) -> Iterator[Rule]:
     interval = f"{2 * settings.alert_interval}s"
     yield _rule(
         "TandemDown",
-        'up{job="tandem"} == 0',
+        # The name of a container that has stopped leaves the DNS, and its target goes with it.
+        'up{job="tandem"} == 0 or absent(up{job="tandem"})',
         "1m",
-        "the container {{ $labels.instance }} does not answer Prometheus",
+        "a container does not answer Prometheus: {{ $labels.instance }}",
         "docker compose ps; docker compose logs app",
         severity="critical",
     )
@@ -80,13 +81,14 @@ def _of_the_queue(settings: Settings, interval: str) -> Iterator[Rule]:
             "ALERT_FAILURE_RATE",
             "queue failed show --stats",
         )
-    if settings.alert_worker_down:
+    if settings.alert_worker_down and "worker" in settings.started_programs:
+        # One that is lost leaves the list of workers when another one takes over its messages.
         yield _rule(
             "TandemWorkerDown",
-            "max without (instance) (tandem_worker_up) == 0",
+            f"max(tandem_workers) < {settings.worker_processes}",
             f"{settings.alert_worker_down}s",
-            "the worker {{ $labels.worker }} sends no heartbeats",
-            "queue logs -e",
+            f"{{{{ $value }}}} workers send heartbeats, and one container has {settings.worker_processes}",
+            "supervisorctl status, queue logs -e",
         )
     if settings.alert_restarts:
         died = 'sum(max without (instance) (increase(tandem_worker_restarts_total{reason="died"}[10m])))'

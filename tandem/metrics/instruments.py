@@ -1,26 +1,31 @@
 """Counters and histograms that all processes share, through Redis.
 
-tandem:metric:<name>          hash: values of the labels, a tab between them, and for a histogram a tab and a part -> a
-                              number
+tandem:metric:<name>          hash: values of the labels and a part, tabs between them -> a number
 tandem:metric:<name>:<host>   the same of one container, for a day after its last change
+tandem:series:<name>          set: the combinations of labels, also with :<host>
 
-The parts of a histogram are the numbers of its buckets, from 1, and "sum". Names follow Prometheus' conventions
-(https://prometheus.io/docs/practices/naming): base units, and no `_total`, which counters get where they are shown.
+The only part of a counter is ""; those of a histogram are the numbers of its buckets, from 1, and "sum". Names follow
+Prometheus' conventions (https://prometheus.io/docs/practices/naming): base units, and no `_total`, which counters get
+where they are shown.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
 import redis
 
 from tandem.broker.connection import text
+
+logger = logging.getLogger(__name__)
 
 #: In seconds, for what takes from milliseconds to minutes.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -53,14 +58,11 @@ class Instrument:
         self._lock = threading.Lock()
         _instruments[name] = self
 
-    @property
-    def parts(self) -> int:
-        """How many numbers each combination of labels has."""
-        return 1
-
     def _add(self, labels: Mapping[str, object], amounts: Mapping[str, float]) -> None:
-        if len(labels) != len(self.labels):
+        if labels.keys() != set(self.labels):
             raise TypeError(f"{self.name}: expected the labels {', '.join(self.labels) or 'none'}, got {list(labels)}")
+        if not all(map(isfinite, amounts.values())):
+            raise ValueError(f"{self.name}: expected a number, got {list(amounts.values())}")
         series = tuple(_UNSAFE.sub("?", str(labels[label]))[:MAX_LABEL] for label in self.labels)
         with self._lock:
             if series not in self._series:
@@ -82,14 +84,15 @@ class Instrument:
             for key, amount in taken.items():
                 self._pending[key] = self._pending.get(key, 0) + amount
 
-    def key(self) -> str:
-        """Return the key of Redis with the sums."""
-        return f"tandem:metric:{self.name}" + (f":{socket.gethostname()}" if self.per_host else "")
+    def keys(self) -> tuple[str, str]:
+        """Return the keys of Redis with the sums and with the combinations of labels."""
+        name = f"{self.name}:{socket.gethostname()}" if self.per_host else self.name
+        return f"tandem:metric:{name}", f"tandem:series:{name}"
 
     def read(self, client: redis.Redis) -> dict[Series, dict[str, float]]:
         """Return the sums by labels and part. Raises redis.RedisError."""
         found: dict[Series, dict[str, float]] = {}
-        for field, value in cast("dict[bytes, bytes]", client.hgetall(self.key())).items():
+        for field, value in cast("dict[bytes, bytes]", client.hgetall(self.keys()[0])).items():
             *series, part = text(field).split("\t")
             # Those of another version may have other labels.
             if len(series) == len(self.labels):
@@ -124,11 +127,6 @@ class Histogram(Instrument):
             raise ValueError(f"{name}: the buckets {buckets} are invalid: expected ascending numbers")
         self.buckets = tuple(buckets)
 
-    @property
-    def parts(self) -> int:
-        """One number for each bucket, for the last one without an edge, and for the sum."""
-        return len(self.buckets) + 2
-
     def observe(self, value: float, **labels: object) -> None:
         """Note one value. Raises TypeError for other labels than the histogram has."""
         self._add(labels, {str(bisect_left(self.buckets, value) + 1): 1, "sum": value})
@@ -138,11 +136,19 @@ _instruments: dict[str, Instrument] = {}
 
 
 def flush(client: redis.Redis) -> None:
-    """Add what this process has counted to the sums in Redis. Raises redis.RedisError; nothing is forgotten then."""
+    """Add what this process has counted to the sums in Redis. Raises redis.RedisError; nothing is forgotten then.
+
+    What Redis refuses, because somebody has stored something else there, is logged and dropped.
+    """
     for instrument in list(_instruments.values()):
         if taken := instrument.take():
             try:
                 _store(client, instrument, taken)
+            except redis.exceptions.OutOfMemoryError:
+                instrument.give_back(taken)
+                raise
+            except redis.ResponseError as error:
+                logger.warning("the counts of %s were refused: %s", instrument.name, error)
             except redis.RedisError:
                 instrument.give_back(taken)
                 raise
@@ -150,7 +156,7 @@ def flush(client: redis.Redis) -> None:
 
 def _store(client: redis.Redis, instrument: Instrument, taken: Mapping[tuple[Series, str], float]) -> None:
     other = (OTHER,) * len(instrument.labels)
-    arguments: list[Any] = [MAX_SERIES * instrument.parts, HOST_KEPT if instrument.per_host else 0]
+    arguments: list[Any] = [MAX_SERIES, HOST_KEPT if instrument.per_host else 0]
     for (series, part), amount in taken.items():
-        arguments += ["\t".join((*series, part)), "\t".join((*other, part)), repr(amount)]
-    client.eval(_ADD, 1, instrument.key(), *arguments)
+        arguments += ["\t".join(series), "\t".join(other), part, repr(amount)]
+    client.eval(_ADD, 2, *instrument.keys(), *arguments)

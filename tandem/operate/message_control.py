@@ -49,7 +49,7 @@ def run_now(client: redis.Redis, declared: Collection[str], id_: str) -> Startin
         if found.state == "running":
             return "running"
         if found.state in ("ready", "delayed"):
-            names = [key(found.queue) for key in (keys.payloads, keys.ready, keys.delayed, keys.notify)]
+            names = [key(found.queue) for key in (keys.ready, keys.delayed, keys.notify)]
             answer = client.eval(script("notify") + _RUN_NOW, len(names), *names, cast(str, raw(id_)))
             return "next" if answer == b"next" else "limited"
     ended = _ended(places)

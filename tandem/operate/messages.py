@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -30,6 +30,11 @@ STEP = 1000
 #: How many an action on a whole filter handles at a time.
 BATCH = 100
 MAX_TEXT = 200
+#: So many of the last ids of a page tell where the next one begins, if some of them have left the list.
+REMEMBERED = 10
+UNKNOWN_PLACE = "this place in the list is unknown: begin at the first page"
+# In ms since 1970, beyond which no message fails.
+MOST_TIME = 1e14
 
 _HERE = Path(__file__).parent / "lua"
 
@@ -40,13 +45,17 @@ class InvalidFilter(ValueError):
 
 @dataclass(frozen=True)
 class Filter:
-    """Selects messages of one state. text: is in the id or the arguments; upper and lower case differ."""
+    """Selects messages of one state. text: is in the id or the arguments; upper and lower case differ.
+
+    ids_only: the text is looked for in ids alone: whoever may not see arguments could guess them by searching.
+    """
 
     state: State = "ready"
     queue: str = ""
     actor: str = ""
     error: str = ""
     text: str = ""
+    ids_only: bool = False
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -58,8 +67,8 @@ class Filter:
 
     @property
     def needle(self) -> str:
-        """The text as it stands in a payload, which is JSON."""
-        return json.dumps(self.text)[1:-1]
+        """The text as it stands in a payload, which is JSON; "" if it is not looked for there."""
+        return "" if self.ids_only else json.dumps(self.text)[1:-1]
 
 
 @dataclass(frozen=True)
@@ -135,46 +144,61 @@ class Messages:
     # --- waiting ---------------------------------------------------------------------------------------------------
 
     def _waiting(self, wanted: Filter, queues: list[str], place: list[Any], limit: int) -> Page:
-        from_queue, after = (str(place[0]), raw(str(place[1]))) if place else ("", b"")
+        from_queue, position = _place_of_waiting(place)
         found: list[tuple[str, bytes]] = []
         searched = 0
-        for queue in queues:
-            if queue < from_queue:
-                continue
-            for ids in self._ids(wanted.state, queue, after if queue == from_queue else b""):
-                searched += len(ids)
-                found += [(queue, id_) for id_ in self._matching(wanted, queue, ids)]
-                if len(found) > limit or searched >= MOST_SEARCHED:
-                    break
+        for queue, ids in self._slices(wanted.state, queues, from_queue, position):
+            searched += len(ids)
+            found += [(queue, id_) for id_ in self._matching(wanted, queue, ids)]
             if len(found) > limit or searched >= MOST_SEARCHED:
                 break
         shown = found[:limit]
-        cursor = _encoded(shown[-1][0], name(shown[-1][1])) if len(found) > limit else ""
+        cursor = ""
+        if len(found) > limit:
+            queue = shown[-1][0]
+            seen = [name(id_) for of, id_ in reversed(shown) if of == queue]
+            cursor = _encoded(queue, json.dumps(seen[:REMEMBERED]))
         rows = [row for queue, id_ in shown if (row := self._row(wanted.state, queue, id_))]
         return Page(rows, cursor, searched)
 
-    def _ids(self, state: State, queue: str, after: bytes) -> Iterator[list[bytes]]:
-        """Yield the ids of a queue, next one first, that come after one of them.
+    def _slices(
+        self, state: State, queues: list[str], from_queue: str, seen: list[bytes]
+    ) -> Iterator[tuple[str, list[bytes]]]:
+        for queue in queues:
+            if queue >= from_queue:
+                for ids in self._ids(state, queue, seen if queue == from_queue else []):
+                    yield queue, ids
 
-        If that one was claimed meanwhile, so were those before it: then all are those that come after.
+    def _ids(self, state: State, queue: str, seen: list[bytes]) -> Iterator[list[bytes]]:
+        """Yield the ids of a queue, next one first, that come after those that were seen, the last of them first.
+
+        If that one has left the list, another one of them tells the place; if all have left, so have those before.
         """
         if state == "delayed":
-            yield from self._delayed_ids(queue, after)
+            yield from self._sorted_ids(keys.delayed(queue), lambda member: member, seen)
             return
-        start = self._redis.lpos(keys.ready(queue), cast(str, after)) if after else None
-        position = 0 if start is None else cast(int, start) + 1
-        while ids := cast("list[bytes]", self._redis.lrange(keys.ready(queue), position, position + STEP - 1)):
-            yield ids
-            position += STEP
-        # Those that wait for the limit of their actor are ready as well.
-        members = cast("list[bytes]", self._redis.zrange(keys.parked(queue), 0, MOST_SEARCHED))
-        yield [member.split(b"\t", 2)[2] for member in members]
+        ranks = (self._redis.lpos(keys.ready(queue), cast(str, id_)) for id_ in seen)
+        start = next((cast(int, rank) for rank in ranks if rank is not None), None)
+        # Those that wait for the limit of their actor are ready as well, and come last.
+        parked = list(self._sorted_ids(keys.parked(queue), lambda member: member.split(b"\t", 2)[2], []))
+        last = next((id_ for id_ in seen if any(id_ in ids for ids in parked)), None)
+        if last is None:
+            position = 0 if start is None else start + 1
+            while ids := cast("list[bytes]", self._redis.lrange(keys.ready(queue), position, position + STEP - 1)):
+                yield ids
+                position += STEP
+        for ids in parked:
+            if last in ids:
+                ids, last = ids[ids.index(last) + 1 :], None
+                yield ids
+            elif last is None:
+                yield ids
 
-    def _delayed_ids(self, queue: str, after: bytes) -> Iterator[list[bytes]]:
-        rank = self._redis.zrank(keys.delayed(queue), cast(str, after)) if after else None
-        position = 0 if rank is None else int(cast(int, rank)) + 1
-        while ids := cast("list[bytes]", self._redis.zrange(keys.delayed(queue), position, position + STEP - 1)):
-            yield ids
+    def _sorted_ids(self, key: str, id_of: Callable[[bytes], bytes], seen: list[bytes]) -> Iterator[list[bytes]]:
+        ranks = (self._redis.zrank(key, cast(str, id_)) for id_ in seen)
+        position = next((int(cast(int, rank)) + 1 for rank in ranks if rank is not None), 0)
+        while members := cast("list[bytes]", self._redis.zrange(key, position, position + STEP - 1)):
+            yield list(map(id_of, members))
             position += STEP
 
     def _matching(self, wanted: Filter, queue: str, ids: list[bytes]) -> list[bytes]:
@@ -188,7 +212,7 @@ class Messages:
         if payload is None:
             return None  # it has ended meanwhile
         content = codec.decode(payload)
-        at = content.message_timestamp / 1000 if content else 0.0
+        at = sent_at(content) if content else 0.0
         if state == "delayed":
             score = self._redis.zscore(keys.delayed(queue), id_)
             at = float(cast(float, score or 0)) / 1000
@@ -201,7 +225,8 @@ class Messages:
         states = {text(worker): json.loads(state) for worker, state in self._redis.hgetall(keys.WORKERS).items()}
         found = []
         for worker, state in states.items():
-            seconds = {message["message_id"]: message["seconds"] for message in state["running"]}
+            # A worker of an older version names messages by their own ids.
+            seconds = {one.get("queue_id", one["message_id"]): one["seconds"] for one in state["running"]}
             for queue in queues:
                 members = self._redis.zrange(keys.claimed(worker, queue), 0, -1, withscores=True)
                 for id_, since in cast("list[tuple[bytes, float]]", members):
@@ -211,7 +236,7 @@ class Messages:
     def _claimed(self, worker: str, queue: str, id_: bytes, since: float, seconds: dict[str, float]) -> Found:
         payload = cast("bytes | None", self._redis.hget(keys.payloads(queue), cast(str, id_)))
         content = codec.decode(payload or b"")
-        runs = seconds.get(content.message_id if content else name(id_))
+        runs = seconds.get(name(id_))
         return Found(
             "running",
             queue,
@@ -227,8 +252,9 @@ class Messages:
     # --- failed ----------------------------------------------------------------------------------------------------
 
     def _failed(self, wanted: Filter, queues: list[str], place: list[Any], limit: int) -> Page:
-        first = (float(place[0]), raw(str(place[1]))) if place else (float("inf"), b"")
-        found, searched, total = [], 0, None
+        first = (_time_of(place), raw(str(place[1]))) if place else (float("inf"), b"")
+        found: list[tuple[float, str, bytes]] = []
+        searched, total = 0, None
         # A text is looked for in all of them once, which tells how many there are as well.
         whole = bool(wanted.text)
         for queue in queues:
@@ -310,11 +336,19 @@ class Messages:
                     break
 
     def waiting_ids(self, wanted: Filter) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield queue and ids of the ready or delayed messages that match now, batch by batch."""
+        """Yield queue and ids of the first ready or delayed messages that match, batch by batch.
+
+        Those that were yielded may leave the queue meanwhile: MOST_SEARCHED are looked at, and perhaps not all.
+        """
+        searched = 0
         for queue in [wanted.queue] if wanted.queue else self.queues():
-            found = [id_ for ids in self._ids(wanted.state, queue, b"") for id_ in self._matching(wanted, queue, ids)]
-            for start in range(0, len(found), BATCH):
-                yield queue, found[start : start + BATCH]
+            for ids in self._ids(wanted.state, queue, []):
+                searched += len(ids)
+                found = self._matching(wanted, queue, ids)
+                for start in range(0, len(found), BATCH):
+                    yield queue, found[start : start + BATCH]
+                if searched >= MOST_SEARCHED:
+                    return
 
     # --- handled ---------------------------------------------------------------------------------------------------
 
@@ -323,8 +357,9 @@ class Messages:
         rows = [_of_handled(one) for one in totals.handled(self._redis) if one.queue in queues]
         found = [row for row in rows if _matches(wanted, row)]
         if place:
-            seen = [n for n, row in enumerate(found) if (row.at, row.id) == (float(place[0]), place[1])]
-            found = found[seen[0] + 1 :] if seen else [row for row in found if row.at < float(place[0])]
+            at = _time_of(place)
+            seen = [n for n, row in enumerate(found) if (row.at, row.id) == (at, place[1])]
+            found = found[seen[0] + 1 :] if seen else [row for row in found if row.at < at]
         cursor = _encoded(found[limit - 1].at, found[limit - 1].id) if len(found) > limit else ""
         return Page(found[:limit], cursor, len(rows))
 
@@ -358,6 +393,12 @@ class Messages:
         return clock(self._redis)
 
 
+def sent_at(message: Message[Any]) -> float:
+    """Return when a message was sent, in seconds since 1970; 0 if its sender has claimed no number."""
+    claimed: object = message.message_timestamp
+    return claimed / 1000 if isinstance(claimed, (int, float)) else 0.0
+
+
 def _of_handled(one: Handled) -> Found:
     return Found(
         "handled",
@@ -378,7 +419,7 @@ def _matches(wanted: Filter, one: Found) -> bool:
         return False
     if not wanted.text:
         return True
-    content = one.content
+    content = None if wanted.ids_only else one.content
     return wanted.text in one.id or bool(content and wanted.text in _arguments(content))
 
 
@@ -401,10 +442,26 @@ def _decoded(cursor: str) -> list[Any]:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not isinstance(place, list) or len(place) != 2 or not isinstance(place[1], str):
             raise ValueError
-        if isinstance(place[0], (int, float)):
-            float(place[0])
-        elif not isinstance(place[0], str):
-            raise ValueError
     except (ValueError, RecursionError) as error:
-        raise InvalidFilter("this place in the list is unknown: begin at the first page") from error
+        raise InvalidFilter(UNKNOWN_PLACE) from error
     return place
+
+
+def _time_of(place: list[Any]) -> float:
+    """Return the time in the cursor of a list that is sorted by time. Raises InvalidFilter."""
+    if not isinstance(place[0], (int, float)) or not 0 <= place[0] < MOST_TIME:
+        raise InvalidFilter(UNKNOWN_PLACE)
+    return float(place[0])
+
+
+def _place_of_waiting(place: list[Any]) -> tuple[str, list[bytes]]:
+    """Return the queue in a cursor, and the ids that were seen last. Raises InvalidFilter."""
+    if not place:
+        return "", []
+    try:
+        seen = json.loads(place[1])
+        if not isinstance(place[0], str) or not isinstance(seen, list) or len(seen) > REMEMBERED:
+            raise ValueError
+        return place[0], [raw(str(id_)) for id_ in seen]
+    except (ValueError, RecursionError) as error:
+        raise InvalidFilter(UNKNOWN_PLACE) from error

@@ -46,12 +46,16 @@ class QueueState:
 
 @dataclass(frozen=True)
 class RunningMessage:
-    """A running message; `seconds`: for how long, at its worker's last heartbeat. `stuck`: beyond its time limit."""
+    """A running message; `seconds`: for how long, at its worker's last heartbeat. `stuck`: beyond its time limit.
+
+    queue_id: its id in the queue, which is another one for a unique message.
+    """
 
     message_id: str
     actor: str
     seconds: float
     stuck: bool
+    queue_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,13 @@ def _worker(name: str, heartbeat: dict[str, Any], now: float) -> WorkerState:
         ended=heartbeat["ended"],
         memory_bytes=heartbeat["memory"],
         running=tuple(
-            RunningMessage(message["message_id"], message["actor"], message["seconds"], message["stuck"])
+            RunningMessage(
+                message["message_id"],
+                message["actor"],
+                message["seconds"],
+                message["stuck"],
+                message.get("queue_id", message["message_id"]),
+            )
             for message in heartbeat["running"]
         ),
     )

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 #: What ends a worker that could not say why: a kill, a crash, a thread that could not be interrupted, a lost host.
 DIED = "died"
-_SIGNALS = {"SIGTERM": "stop", "SIGINT": "stop", "queue stop-workers": "stop-workers", "a stuck thread": "stuck thread"}
+_SIGNALS = {"SIGTERM": "stop", "SIGINT": "stop", "queue stop-workers": "stop-workers"}
 
 
 def note(client: redis.Redis, reason: str) -> None:

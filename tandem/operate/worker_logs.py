@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tandem.process.log_forwarder import FOLDER, process_of
-from tandem.process.tail import Tail
+from tandem.process.tail import Position, Tail
 from tandem.support import durations
 from tandem.support.escapes import escaped_line
 
@@ -53,10 +53,21 @@ def parse_since(text: str, now: datetime) -> datetime:
 
 
 class WorkerLogs:
-    """The files of the workers with these numbers (empty: all); `errors_only` leaves out the files of stdout."""
+    """The files of the workers with these numbers (empty: all); `errors_only` leaves out the files of stdout.
 
-    def __init__(self, numbers: Iterable[int] = (), *, errors_only: bool = False, folder: Path = FOLDER) -> None:
+    newest_bytes: how much of the end of each file is read, and none of its backups; None for all.
+    """
+
+    def __init__(
+        self,
+        numbers: Iterable[int] = (),
+        *,
+        errors_only: bool = False,
+        folder: Path = FOLDER,
+        newest_bytes: int | None = None,
+    ) -> None:
         self._folder = folder
+        self._newest_bytes = newest_bytes
         self._numbers = set(numbers)
         self._errors_only = errors_only
         self._tails: dict[str, Tail] = {}
@@ -117,7 +128,13 @@ class WorkerLogs:
             match = _FILE.fullmatch(path.name)
             wanted = match and (match[2] or not self._errors_only)
             if wanted and match and (not self._numbers or int(match[1]) in self._numbers):
-                self._tails.setdefault(path.name, Tail(path))
+                self._tails.setdefault(path.name, Tail(path, self._start(path)))
+
+    def _start(self, path: Path) -> Position | None:
+        if self._newest_bytes is None:
+            return None
+        found = path.stat()
+        return Position(found.st_ino, max(0, found.st_size - self._newest_bytes))
 
     def _existing(self) -> str:
         known = numbers(self._folder)

@@ -32,13 +32,14 @@ class Attempt(MessageProxy):
 
     retry_in: ms after which the message is retried; None if it is not. exhausted: set if no retry is left, for the
     actor that `on_retry_exhausted` names. trouble: what kept Retries from deciding. rejection: why a middleware skipped
-    the message. delivery_count: how often it was delivered since it was stored. dramatiq's own `failed` says that the
-    message becomes a dead letter.
+    the message. delivery_count: how often it was delivered since it was stored. queue_id: its id in the queue, which
+    is another one for a unique message. dramatiq's own `failed` says that the message becomes a dead letter.
     """
 
-    def __init__(self, message: Message[Any], delivery_count: int = 1) -> None:
+    def __init__(self, message: Message[Any], delivery_count: int = 1, queue_id: str = "") -> None:
         super().__init__(message)
         self.delivery_count = delivery_count
+        self.queue_id = queue_id or message.message_id
         self.retry_in: int | None = None
         self.exhausted: dict[str, int | None] | None = None
         self.trouble: Exception | None = None

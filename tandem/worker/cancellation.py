@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import cast
 
-import redis
-
 from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.broker.connection import name, raw
+from tandem.operate import message_control
 from tandem.worker.time_limit import TimeLimit
 
 logger = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ def interrupt_canceled(broker: Broker) -> None:
     key = keys.canceled(broker.worker)
     for member in cast("set[bytes]", broker.client.smembers(key)):
         queue, _, id_ = name(member).partition("\t")
-        if _interrupt(broker, id_) or broker.client.zscore(keys.claimed(broker.worker, queue), raw(id_)) is None:
+        if _interrupt(broker, id_) or _has_left(broker, queue, id_):
             broker.client.srem(key, cast(str, member))
 
 
@@ -33,6 +32,16 @@ def _interrupt(broker: Broker, id_: str) -> bool:
     return True
 
 
-def forget_requests(client: redis.Redis, worker: str) -> None:
-    """Forget what a predecessor of this name was asked. Raises redis.RedisError."""
-    client.delete(keys.canceled(worker))
+def _has_left(broker: Broker, queue: str, id_: str) -> bool:
+    """Return whether this worker has the message no longer; one that was given back or is retried is canceled there."""
+    if broker.client.zscore(keys.claimed(broker.worker, queue), raw(id_)) is not None:
+        return False
+    # A message that has ended has no count: one with the same id is a new one, which nobody has canceled.
+    if broker.client.hexists(keys.deliveries(queue), raw(id_)) or _waits_for_retry(broker, queue, id_):
+        answer = message_control.cancel(broker.client, broker, broker.get_declared_queues(), id_)
+        logger.warning("%s, which an operator has canceled, had left this worker: %s", id_, answer)
+    return True
+
+
+def _waits_for_retry(broker: Broker, queue: str, id_: str) -> bool:
+    return broker.client.zscore(keys.delayed(queue), raw(id_)) is not None

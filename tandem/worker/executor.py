@@ -55,13 +55,13 @@ class Executor:
         if message is None:
             self._broker.in_flight.count_not_run()
             return self._undecodable(delivery)
-        current = Attempt(message, delivery.delivery_count)
+        current = Attempt(message, delivery.delivery_count, delivery.id)
         try:
             return self._run(delivery, current)
         except Exception as error:
             logger.exception("running %s failed", delivery.id)
             self._broker.in_flight.count_not_run()
-            return self._undecided(delivery, current, error)
+            return self._told(self._undecided(delivery, current, error), current, error, None)
 
     def _undecodable(self, delivery: Delivery) -> Outcome:
         outcome = attempt.undecodable(delivery)

@@ -102,6 +102,7 @@ class HeartbeatReporter:
             "running": [
                 {
                     "message_id": message.message_id,
+                    "queue_id": message.queue_id,
                     "actor": message.actor,
                     "seconds": round(message.seconds, 1),
                     "stuck": message.stuck,

@@ -25,7 +25,7 @@ from tandem.metrics.flusher import Flusher
 from tandem.operate import control, restarts
 from tandem.process.resource_usage import resident_memory
 from tandem.support.backoff import Backoff
-from tandem.worker.cancellation import forget_requests, interrupt_canceled
+from tandem.worker.cancellation import interrupt_canceled
 from tandem.worker.heartbeat import HeartbeatReporter
 from tandem.worker.loop import Worker
 from tandem.worker.quota import Quota
@@ -197,7 +197,6 @@ def _prepare(broker: Broker, stop: Stop, queues: tuple[str, ...]) -> tuple[list[
             requirements.require_usable(broker.client)
             _register_queues(broker.client, queues)
             restarts.note_death(broker.client, broker.worker)
-            forget_requests(broker.client, broker.worker)
             return recover(broker), control.stop_request(broker.client)
         except (requirements.Unusable, redis.RedisError) as error:
             if reason := _unchanging(error):

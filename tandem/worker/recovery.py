@@ -11,6 +11,7 @@ from tandem.broker import codec
 from tandem.broker.broker import Broker
 from tandem.broker.errors import PermanentError
 from tandem.broker.store import Delivery, MessageStore
+from tandem.operate import restarts
 from tandem.worker import attempt
 from tandem.worker.attempt import Attempt
 
@@ -50,6 +51,7 @@ def requeue_of_lost(broker: Broker, lost: Iterable[str]) -> None:
         for queue, messages in _claimed_by_dead(broker, store).items():
             _requeue(store, queue, messages)
         store.clear_isolated()
+        restarts.note_death(broker.client, name)
         store.deregister()
 
 

@@ -167,7 +167,7 @@ RULES = (
         15,
         50,
     ),
-    ("TandemWorkerDown", [('tandem_worker_up{instance="a",worker="w"}', "0x20 1x20")], 10, 30),
+    ("TandemWorkerDown", [('tandem_workers{instance="a"}', "1x20 2x20")], 10, 30),
     (
         "TandemWorkersDie",
         [('tandem_worker_restarts_total{instance="a",reason="died"}', "0+1x20 20+0x40")],

@@ -106,10 +106,8 @@ def places(client: redis.Redis) -> dict[str, str]:
                 keys.dead_counts,
             )
         }
-    passing = tuple(
-        f"tandem:{name}"
-        for name in ("counts:", "times:", "totals:", "handled", "metric:", "restarts", "alone:", "rate:", "wake:")
-    )
+    counted = ("counts:", "times:", "totals:", "actors:", "handled", "metric:", "series:", "restarts")
+    passing = tuple(f"tandem:{name}" for name in (*counted, "alone:", "rate:", "wake:"))
     assert not {name for name in names - known if not name.startswith(passing)}
     assert not {id_: where for id_, where in found.items() if len(where) > 1}
     return {id_: where for id_, (where,) in found.items()}

@@ -57,10 +57,13 @@ end
 local known = {}
 local function known_actor(actor)
   if not known[actor] then
-    local name, key = string.gsub(string.sub(actor, 1, 120), '%c', '?'), 'tandem:totals:' .. queue
-    -- Each name has at most one field for each outcome, and two histograms.
-    if redis.call('HEXISTS', key, name .. '\tcompleted') == 0 and redis.call('HLEN', key) > MOST_ACTORS * (3 + 2 * (#EDGES + 2)) then
-      name = OTHER
+    local name, names = string.gsub(string.sub(actor, 1, 120), '%c', '?'), 'tandem:actors:' .. queue
+    if redis.call('SISMEMBER', names, name) == 0 then
+      if redis.call('SCARD', names) < MOST_ACTORS then
+        redis.call('SADD', names, name)
+      else
+        name = OTHER
+      end
     end
     totals[name] = totals[name] or {name = name, outcomes = {completed = 0}, wait = {}, run = {}, waited = 0, ran = 0}
     known[actor] = totals[name]

@@ -1,7 +1,7 @@
 -- Find dead letters, the newest first, after one of them (which may have been removed). Reads only.
 -- KEYS: dead letters by time, their kinds, their payloads
 -- ARGV: time and id of the one before, how many to look at, how many to find at most, actor or '', class of the error or
--- '', text in the id or '', the same text as it stands in JSON
+-- '', text in the id or '', the same text as it stands in JSON, or '' if it is looked for in ids alone
 -- Returns how many were looked at, time and id of the last of them, then id and time of those that match alternately.
 local from_the_end = redis.call('ZCARD', KEYS[1]) - rank_of(KEYS[1], false, ARGV[1], ARGV[2])
 -- Without their times, which cost as much as all the rest: most of them are not needed.
@@ -23,7 +23,7 @@ local function of_kind(all)
   end
   local chosen, kinds = {}, redis.call('HMGET', KEYS[2], unpack(all))
   for i, id in ipairs(all) do
-    local actor, error = string.match(kinds[i] or '', '^(.*)\t([^\t]*)$')
+    local actor, error = string.match(kinds[i] or '?\t?', '^(.*)\t([^\t]*)$')
     if (ARGV[5] == '' or actor == ARGV[5]) and (ARGV[6] == '' or error == ARGV[6]) then
       chosen[#chosen + 1] = id
     end
@@ -40,6 +40,14 @@ local function with_text(all)
     return all
   end
   local chosen = {}
+  if ARGV[8] == '' then
+    for _, id in ipairs(all) do
+      if string.find(id, ARGV[7], 1, true) then
+        chosen[#chosen + 1] = id
+      end
+    end
+    return chosen
+  end
   for from = 1, #all, FEW do
     local payloads = redis.call('HMGET', KEYS[3], unpack(all, from, math.min(from + FEW - 1, #all)))
     for i, payload in ipairs(payloads) do

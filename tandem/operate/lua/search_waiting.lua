@@ -1,6 +1,6 @@
 -- Find waiting messages. Reads only.
 -- KEYS: payloads
--- ARGV: actor or '', text in the id or '', the same text as it stands in JSON, then ids
+-- ARGV: actor or '', text in the id or '', the same text as it stands in JSON, or '' if it is looked for in ids alone, then ids
 -- Returns the ids of those that match.
 local found = {}
 
@@ -20,7 +20,7 @@ for i, id in ipairs(ids) do
     local actor = string.match(payload, '^{"queue_name":"[^"]*","actor_name":"([^"]*)"')
     local matches = (ARGV[1] == '' or actor == ARGV[1])
       and (ARGV[2] == '' or string.find(id, ARGV[2], 1, true) or 
-        (string.find(payload, ARGV[3], 1, true) and string.find(arguments(payload), ARGV[3], 1, true)))
+        (ARGV[3] ~= '' and string.find(payload, ARGV[3], 1, true) and string.find(arguments(payload), ARGV[3], 1, true)))
     if matches then
       found[#found + 1] = id
     end

@@ -51,12 +51,15 @@ class Access:
         self._sentences = URLSafeTimedSerializer(key, salt="tandem-ops-said")
         self._names = set(tokens)
 
-    def visitor(self) -> Visitor | None:
-        """Return who asks, by the header or the cookie; None for somebody who is not signed in."""
-        if "Authorization" in request.headers:
+    def visitor(self) -> tuple[Visitor | None, str]:
+        """Return who asks, by the header or the cookie, and what is wrong with the header of somebody who has none.
+
+        Headers of other kinds, as of a proxy in front that asks for a password, are not ours.
+        """
+        if request.headers.get("Authorization", "").lower().startswith("bearer "):
             access, name = self._gate.access()
-            return Visitor(name) if access == RIGHT else None
-        return self._by_cookie()
+            return (Visitor(name) if access == RIGHT else None), access
+        return self._by_cookie(), MISSING
 
     def _by_cookie(self) -> Visitor | None:
         try:
@@ -64,10 +67,6 @@ class Access:
         except BadSignature:
             return None
         return Visitor(name) if isinstance(name, str) and name in self._names else None
-
-    def refused_header(self) -> str:
-        """Return what is wrong with the header of a request that has one, or MISSING."""
-        return MISSING if "Authorization" not in request.headers else self._gate.access()[0]
 
     def sign_in(self, token: str) -> tuple[str, str]:
         """Return what a token of the form is (see tandem.web.auth), and its name."""

@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 def register(routes: Blueprint, ops: Ops, access: Access) -> None:
     """Add them."""
+    _add_doing(routes, ops, access)
+    _add_sending(routes, ops, access)
 
+
+def _add_doing(routes: Blueprint, ops: Ops, access: Access) -> None:
     @routes.post("/do")
     @own_tokens
     def do() -> Response:
@@ -32,10 +36,14 @@ def register(routes: Blueprint, ops: Ops, access: Access) -> None:
         action = ACTIONS.get(name)
         if action is None:
             return refused("There is no such action.", 404)
+        if refusal := _refusal():
+            return refusal
         if action.question and form.get("confirmed") != "yes":
             return page("confirm.html", 200, question=_question(ops, action.question, form), form=form)
         return _acted(ops, access, name, lambda: action.run(ops.desk, form))
 
+
+def _add_sending(routes: Blueprint, ops: Ops, access: Access) -> None:
     @routes.get("/send")
     @own_tokens
     def send_form() -> Response:
@@ -46,6 +54,8 @@ def register(routes: Blueprint, ops: Ops, access: Access) -> None:
     def send() -> Response:
         form = request.form.to_dict()
         actor = ops.broker.actors.get(form.get("actor", ""))
+        if refusal := _refusal():
+            return refusal
         if actor is None:
             return refused("There is no such actor.", 404)
         try:
@@ -54,20 +64,26 @@ def register(routes: Blueprint, ops: Ops, access: Access) -> None:
             return _send_page(ops, actor.actor_name, reason.status, form, str(reason))
 
 
+def _refusal() -> Response | None:
+    """Return what somebody reads who may only look."""
+    who = visitor()
+    if who is not None and who.may_act:
+        return None
+    return refused("This token is for looking only: sign in with the OPS_TOKEN to change something.", 403)
+
+
 def _acted(ops: Ops, access: Access, name: str, act: Callable[[], Done], *, raising: bool = False) -> Response:
     """Do something, note it, and lead back to the page that it came from, which shows what was done."""
-    who = visitor()
-    if who is None or not who.may_act:
-        return refused("This token is for looking only: sign in with the OPS_TOKEN to change something.", 403)
     try:
         done = act()
     except Refused as reason:
         if raising:
             raise
         return refused(str(reason), reason.status)
-    about = safe(done.about)
-    logger.info("%s by %s: %s (%d)", name, who.name, about, done.count)
-    action_log.note(ops.broker.client, name, about, done.count, who=who.name)
+    who, about = visitor(), safe(done.about)
+    by = who.name if who else ""
+    logger.info("%s by %s: %s (%d)", name, by, about, done.count)
+    action_log.note(ops.broker.client, name, about, done.count, who=by)
     answer = make_response(redirect(destination("back"), 303))
     answer.set_cookie(SAID, access.seal(done.sentence), max_age=60, path=PATH, httponly=True, samesite="Strict")
     return answer

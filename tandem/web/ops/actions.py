@@ -19,7 +19,7 @@ from tandem.operate.removal import Removal
 from tandem.schedules.schedule import Definition
 from tandem.schedules.store import ScheduleStore
 from tandem.support.formatting import counted
-from tandem.web.ops.formats import unquoted
+from tandem.web.ops.formats import shown, unquoted
 
 #: After so many seconds an action on many messages stops; pressed again, it goes on.
 MOST_SECONDS = 20.0
@@ -65,17 +65,18 @@ class Action:
     question: str = ""
 
 
-def filter_of(form: Form) -> Filter:
+def filter_of(form: Form, *, ids_only: bool = False) -> Filter:
     """Return the filter in the fields of a form or a query. Raises InvalidFilter."""
-    fields = {name: form.get(name, "") for name in ("queue", "actor", "error", "text")}
+    queue, actor, error, text = (form.get(name, "") for name in ("queue", "actor", "error", "text"))
     state: Any = form.get("state") or "ready"
-    return Filter(state, **fields)
+    return Filter(state, queue, actor, error, text, ids_only=ids_only)
 
 
 def described(wanted: Filter) -> str:
     """Return the filter in the words of the command line."""
     named = {"queue": wanted.queue, "actor": wanted.actor, "error": wanted.error, "search": wanted.text}
-    return " ".join([f"--state {wanted.state}", *(f"--{name} {value}" for name, value in named.items() if value)])
+    options = [f"--{name} {shown(value)}" for name, value in named.items() if value]
+    return " ".join([f"--state {wanted.state}", *options])
 
 
 # --- single messages -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,14 +13,17 @@ from tandem.support import formatting
 from tandem.support.times import iso
 
 
-def moment(seconds: float | None) -> str:
-    """Return a time in UTC, to the second."""
-    return "" if seconds is None else iso(seconds)
+def moment(seconds: float | None, *, precise: bool = False) -> str:
+    """Return a time in UTC, to the second or the millisecond; "?" for one that is none: a sender can claim any."""
+    try:
+        return "" if seconds is None else iso(seconds, milliseconds=precise)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "?"
 
 
-def clock(seconds: float | None) -> str:
+def clock(seconds: float) -> str:
     """Return the time of day in UTC."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
 
 
 def number(value: float) -> str:
@@ -48,6 +52,11 @@ def unquoted(text: str) -> str:
     return unquote(text, errors="surrogateescape")
 
 
+def shown(name: str) -> str:
+    """Return a name, which may come from anybody, as a shell takes it."""
+    return shlex.quote(safe(name))
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "moment": moment,
     "clock": clock,
@@ -55,6 +64,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "short": short,
     "safe_name": safe,
     "quoted": quoted,
+    "shown": shown,
     "duration": formatting.duration,
     "mebibytes": formatting.memory,
 }

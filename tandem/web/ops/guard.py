@@ -13,7 +13,7 @@ from tandem.operate.messages import STATES, InvalidFilter
 from tandem.web.auth import LOCKED_OUT, MISSING, RIGHT, own_tokens
 from tandem.web.auth import refusal as refused_token
 from tandem.web.ops.access import PATH, Access
-from tandem.web.ops.render import as_sentence, destination, filter_query, page, visitor
+from tandem.web.ops.render import as_sentence, bulk_command, destination, filter_query, page, visitor
 from tandem.web.throttle import RETRY_AFTER_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,8 @@ def _require_visitor(routes: Blueprint, access: Access) -> None:
             return page("closed.html", 404)
         if request.endpoint in _OPEN_TO_ALL:
             return None
-        found = access.visitor()
+        found, refused = access.visitor()
         if found is None:
-            refused = access.refused_header()
             if refused != MISSING:
                 return refused_token(refused, "OPS_TOKEN")
             return page("login.html", 401, wrong="", next=destination())
@@ -60,11 +59,16 @@ def _explain_troubles(routes: Blueprint, settings: Settings, access: Access) -> 
             "states": STATES,
             "said": access.unseal(request.cookies.get(SAID, "")),
             "query": filter_query,
+            "bulk_command": bulk_command,
         }
 
     @routes.errorhandler(redis.RedisError)
     def away(error: redis.RedisError) -> Response:
         logger.warning("the operations page shows nothing: %s", error)
+        if isinstance(error, redis.exceptions.OutOfMemoryError):
+            return page("refused.html", 503, sentence="Nothing was done: the memory of Redis is full.")
+        if isinstance(error, redis.ResponseError):
+            return page("refused.html", 503, sentence=f"Nothing was done: Redis refused a command: {error}.")
         return page("away.html", 503, sentence=_AWAY)
 
     @routes.errorhandler(InvalidFilter)

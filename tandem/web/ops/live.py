@@ -6,6 +6,7 @@ tandem:ops   channel: something is published on it every second, if there is an 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import redis
 
@@ -17,9 +18,13 @@ from tandem.sse import Event, Topic
 
 def _read(ids: Sequence[str]) -> Sequence[Event | None]:
     """Return the time as the version of each record. Raises redis.RedisError."""
-    client: redis.Redis = connect(settings.current())
-    event = tick(clock(client))
+    event = tick(clock(_client()))
     return [event for _ in ids]
+
+
+@cache
+def _client() -> redis.Redis:
+    return connect(settings.current())
 
 
 def tick(now: float) -> Event:

@@ -13,7 +13,10 @@ from tandem.web.auth import own_tokens
 from tandem.web.ops import actions, live, pages
 from tandem.web.ops.desk import Ops
 from tandem.web.ops.formats import safe
-from tandem.web.ops.render import page
+from tandem.web.ops.render import page, visitor
+
+#: The header of requests by which open pages bring themselves up to date (static/ops.js).
+LIVE = "Tandem-Live"
 
 
 def register(routes: Blueprint, ops: Ops) -> None:
@@ -31,7 +34,10 @@ def _add_messages(routes: Blueprint, ops: Ops) -> None:
     @routes.get("/messages")
     @own_tokens
     def messages() -> Response:
-        wanted, found = actions.filter_of(request.args), ops.desk.messages
+        who = visitor()
+        # Whoever only looks could guess hidden arguments by searching for them.
+        ids_only = who is None or not who.may_act
+        wanted, found = actions.filter_of(request.args, ids_only=ids_only), ops.desk.messages
         listed = pages.listing(found, ops.broker, wanted, request.args.get("after", ""))
         return page(
             "messages.html",
@@ -55,7 +61,12 @@ def _add_messages(routes: Blueprint, ops: Ops) -> None:
             )
             return page("refused.html", 404, sentence=sentence)
         with_arguments = request.args.get("arguments") == "show"
-        details = [pages.detail(found, ops.broker, ops.settings, one, with_arguments=with_arguments) for one in places]
+        # A page that is only brought up to date keeps its log.
+        with_logs = LIVE not in request.headers
+        details = [
+            pages.detail(found, ops.broker, ops.settings, one, with_arguments=with_arguments, with_logs=with_logs)
+            for one in places
+        ]
         return page("message.html", 200, details=details, now=found.now(), shell=shlex.quote(safe(id_)))
 
 

@@ -14,16 +14,18 @@ from tandem.broker.telemetry import TRACEPARENT
 from tandem.broker.totals import Handled
 from tandem.config.settings import Settings
 from tandem.operate import worker_logs
-from tandem.operate.messages import MOST_SEARCHED, Filter, Found, Messages, Page
+from tandem.operate.messages import MOST_SEARCHED, Filter, Found, Messages, Page, sent_at
 from tandem.operate.worker_logs import LogRecord, NoLogs, WorkerLogs
 from tandem.support.formatting import duration
-from tandem.support.times import iso
 from tandem.web.ops import masking
+from tandem.web.ops.formats import moment
 
 PAGE = 50
 # How far back the last failure of each kind is looked for, in each queue.
 MOST_WALKED = 10_000
 MOST_LINES = 500
+# Of each log, its end is searched for the lines about a message; the command searches all of it.
+MOST_BYTES = 4 * 2**20
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -112,7 +114,9 @@ class Detail:
     is_of_another_container: bool
 
 
-def detail(found: Messages, broker: Broker, settings: Settings, one: Found, *, with_arguments: bool) -> Detail:
+def detail(
+    found: Messages, broker: Broker, settings: Settings, one: Found, *, with_arguments: bool, with_logs: bool
+) -> Detail:
     """Return what is known of a message. Raises redis.RedisError."""
     content = one.content
     actor = broker.actors.get(one.actor)
@@ -129,7 +133,7 @@ def detail(found: Messages, broker: Broker, settings: Settings, one: Found, *, w
         str(options.get("traceback") or "") if one.state == "failed" else "",
         trace_id,
         settings.ops_trace_url.replace("{trace_id}", trace_id) if trace_id else "",
-        message_logs(one.id),
+        message_logs(content.message_id if content else one.id) if with_logs else [],
         bool(one.worker) and one.worker.rpartition(":")[0] != socket.gethostname(),
     )
 
@@ -137,7 +141,7 @@ def detail(found: Messages, broker: Broker, settings: Settings, one: Found, *, w
 def _timeline(one: Found, handled: list[Handled]) -> Iterator[Step]:
     content = one.content
     if content:
-        yield Step(iso(content.message_timestamp / 1000, milliseconds=True), "sent")
+        yield Step(moment(sent_at(content), precise=True), "sent")
     left = list(handled)
     for attempt in attempts_of(content) if content else []:
         end = next((end for end in left if end.worker == attempt.worker and end.error == attempt.error), None)
@@ -146,9 +150,9 @@ def _timeline(one: Found, handled: list[Handled]) -> Iterator[Step]:
         text = f"{attempt.worker}: {attempt.message}{f' ({_times(end)})' if end else ''}"
         yield Step(attempt.at, text, attempt.error)
     for end in left:
-        yield Step(iso(end.at, milliseconds=True), f"{end.worker}: {end.outcome} ({_times(end)})", end.error)
+        yield Step(moment(end.at, precise=True), f"{end.worker}: {end.outcome} ({_times(end)})", end.error)
     if one.state == "failed":
-        yield Step(iso(one.at, milliseconds=True), "failed for good")
+        yield Step(moment(one.at, precise=True), "failed for good")
 
 
 def _times(end: Handled) -> str:
@@ -158,7 +162,7 @@ def _times(end: Handled) -> str:
 def message_logs(id_: str) -> list[LogRecord]:
     """Return the log lines about a message in this container."""
     try:
-        return WorkerLogs().of_message(id_, most=MOST_LINES)
+        return WorkerLogs(newest_bytes=MOST_BYTES).of_message(id_, most=MOST_LINES)
     except NoLogs:
         return []
 
@@ -167,7 +171,7 @@ def log(worker: str, *, errors_only: bool) -> list[LogRecord]:
     """Return the newest log lines of the workers of this container, oldest first."""
     numbers = [int(worker)] if worker.isdecimal() else []
     try:
-        return WorkerLogs(numbers, errors_only=errors_only).newest(MOST_LINES)
+        return WorkerLogs(numbers, errors_only=errors_only, newest_bytes=MOST_LINES * 1000).newest(MOST_LINES)
     except NoLogs:
         return []
 

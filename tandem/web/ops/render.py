@@ -8,6 +8,7 @@ from flask import Response, g, render_template, request
 
 from tandem.operate.messages import Filter
 from tandem.web.ops.access import PATH, Visitor
+from tandem.web.ops.formats import shown
 
 
 def page(template: str, status: int, **shown: Any) -> Response:
@@ -49,3 +50,14 @@ def filter_query(wanted: Filter, **changes: str) -> dict[str, str]:
         "text": wanted.text,
     }
     return {name: value for name, value in (fields | changes).items() if value}
+
+
+def bulk_command(verb: str, queue: str = "", actor: str = "", error: str = "", text: str = "") -> str:
+    """Return the command that does the same to all dead letters of a filter; names come from outside.
+
+    No command finds a text; with one, the ids that `queue messages` prints are to be named.
+    """
+    if text:
+        return f"queue failed {verb} ID…"
+    named = {"queue": queue, "actor": actor, "error": error}
+    return " ".join([f"queue failed {verb} --all", *(f"--{name} {shown(v)}" for name, v in named.items() if v)])

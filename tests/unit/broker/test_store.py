@@ -92,7 +92,7 @@ def test_nothing_is_left_of_a_handled_message_but_its_counts(redis_: FakeRedis, 
     put(one, "a")
     one.ack("default", [outcome(delivery, "completed") for delivery in fetch(one)])
     fetch(one)
-    counts = (b"tandem:counts:", b"tandem:times:", b"tandem:totals:")
+    counts = (b"tandem:counts:", b"tandem:times:", b"tandem:totals:", b"tandem:actors:")
     left = {name.decode() for name in redis_.scan_iter() if not name.startswith(counts)}
     assert left == {keys.HEARTBEATS, keys.QUEUES, keys.HANDLED}
 

@@ -159,7 +159,7 @@ def test_json_has_the_same_figures_with_their_units_in_the_names(busy: redis.Red
             "queues": [],
             "ended": 1234,
             "memory_bytes": 48 * 2**20,
-            "running": [{"message_id": ID, "actor": "summarize", "seconds": 700, "stuck": True}],
+            "running": [{"message_id": ID, "actor": "summarize", "seconds": 700, "stuck": True, "queue_id": ID}],
         }
     ]
     assert found["actors"] == [

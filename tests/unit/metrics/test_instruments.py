@@ -73,15 +73,33 @@ def test_a_name_against_the_conventions_is_refused_with_what_is_expected(name: s
 def test_other_labels_than_the_declared_ones_are_refused() -> None:
     with pytest.raises(TypeError, match="shop_calls: expected the labels model, got"):
         Counter("shop_calls", "Calls.", ("model",)).add()
+    with pytest.raises(TypeError, match="shop_calls: expected the labels model, got"):
+        Counter("shop_calls", "Calls.", ("model",)).add(kind="x")
     with pytest.raises(ValueError, match="a counter only grows"):
         Counter("shop_calls", "Calls.").add(-1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused_before_it_spoils_the_sums(value: float) -> None:
+    with pytest.raises(ValueError, match="expected a number"):
+        Histogram("shop_seconds", "Times.").observe(value)
+
+
+def test_counts_that_redis_refuses_do_not_hold_up_the_others(redis_: FakeRedis) -> None:
+    spoiled, fine = Counter("shop_aaa", "Spoiled."), Counter("shop_bbb", "Fine.")
+    redis_.set(spoiled.keys()[0], "something else")
+    for _ in range(2):
+        spoiled.add()
+        fine.add()
+        instruments.flush(redis_)
+    assert fine.read(redis_) == {(): {"": 2}}
 
 
 def test_counts_of_a_container_are_forgotten_a_day_after_the_last(redis_: FakeRedis) -> None:
     requests = Counter("shop_requests", "Requests.", per_host=True)
     requests.add()
     instruments.flush(redis_)
-    assert 0 < redis_.ttl(requests.key()) <= instruments.HOST_KEPT
+    assert 0 < redis_.ttl(requests.keys()[0]) <= instruments.HOST_KEPT
 
 
 def test_the_last_counts_are_stored_when_the_process_ends(redis_: FakeRedis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from tandem.broker.errors import Canceled
 from tandem.operate import message_control as control
 from tandem.operate import messages, removal
 from tandem.operate.messages import Filter, InvalidFilter, Messages
+from tandem.worker.cancellation import interrupt_canceled
+from tandem.worker.executor import Executor
 from tandem.worker.time_limit import TimeLimit
 from tests.unit.harness import broker_on, outcome, places, send
 
@@ -64,6 +67,35 @@ def test_a_page_does_not_slip_when_messages_leave_the_list(broker: Broker, found
     page = found.page(Filter("ready"), limit=3)
     broker.store.claim_batch(["default"], 4)  # a, b, c and d
     assert [one.id for one in found.page(Filter("ready"), after=page.after, limit=3).messages] == ["e", "f"]
+
+
+def park(broker: Broker, *ids: str) -> None:
+    """Let messages wait for the limit of their actor."""
+    for number, id_ in enumerate(ids):
+        message: Any = dramatiq.Message("default", "work", (id_,), {}, {}, message_id=id_)
+        broker.client.hset(keys.payloads("default"), id_, message.encode())
+        broker.client.zadd(keys.parked("default"), {f"work:\t1{number:04}\t{id_}": 0})
+    broker.client.sadd(keys.QUEUES, "default")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_messages_that_wait_for_a_limit_come_last_and_once(broker: Broker, found: Messages, limit: int) -> None:
+    send(broker, "a", "b")
+    park(broker, "c", "d", "e")
+    assert walked(found, Filter("ready"), limit=limit) == list("abcde")
+    assert walked(found, Filter("ready", text="d"), limit=limit) == ["d"]
+
+
+def test_many_messages_that_wait_for_a_limit_are_searched_in_steps(broker: Broker, found: Messages) -> None:
+    park(broker, *map(str, range(2500)))
+    assert walked(found, Filter("ready", text="2499"), limit=9) == ["2499"]
+
+
+def test_a_page_does_not_begin_anew_when_its_last_message_is_canceled(broker: Broker, found: Messages) -> None:
+    send(broker, *"abcdef")
+    page = found.page(Filter("ready"), limit=3)
+    assert control.cancel(broker.client, broker, (), "c") == "removed"
+    assert [one.id for one in found.page(Filter("ready"), after=page.after, limit=3).messages] == ["d", "e", "f"]
 
 
 def test_a_page_of_dead_letters_does_not_slip_when_more_fail(broker: Broker, found: Messages) -> None:
@@ -151,7 +183,22 @@ def test_a_filter_that_cannot_be_is_refused_with_what_is_expected(choice: Any, r
         Filter(**choice)
 
 
-@pytest.mark.parametrize("cursor", ["x", "e30", "WzFd", "bnVsbA", "W251bGwsIjEiXQ", "WyJ4Iix7fV0", "[" * 50, "\udcff"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "e30",
+        "WzFd",
+        "bnVsbA",
+        "W251bGwsIjEiXQ",
+        "WyJ4Iix7fV0",
+        "WyJ4IiwieSJd",
+        "WzFlOTk5LCJ5Il0",
+        "W05hTiwieSJd",
+        "[" * 50,
+        "\udcff",
+    ],
+)
 @pytest.mark.parametrize("state", ["ready", "failed", "handled"])
 def test_a_cursor_that_is_none_is_refused(found: Messages, cursor: str, state: Any) -> None:
     with pytest.raises(InvalidFilter, match="begin at the first page"):
@@ -229,6 +276,50 @@ def test_a_running_message_is_left_to_its_worker(broker: Broker) -> None:
     assert control.cancel(broker.client, broker, (), "a") == "interrupted"
     assert broker.client.smembers(keys.canceled(broker.worker)) == {b"default\ta"}
     broker.client.delete(keys.canceled(broker.worker))
+
+
+class Interrupted(TimeLimit):
+    """Notes the threads that are interrupted."""
+
+    threads: list[int] = []  # noqa: RUF012
+
+    def cancel(self, thread: int, current: Any) -> bool:
+        self.threads.append(thread)
+        return bool(current() == thread)
+
+
+def test_a_unique_message_is_interrupted_by_its_id_in_the_queue(redis_: FakeRedis) -> None:
+    Interrupted.threads.clear()
+    broker = broker_on(redis_, "host:worker_00", Interrupted(time_limit=60))
+
+    @dramatiq.actor(broker=broker)
+    def work(_id: str) -> None:
+        interrupt_canceled(broker)
+
+    message: Any = dramatiq.Message("default", "work", ("a",), {}, {}, message_id="its-own")
+    broker.store.enqueue("default", "work~key", message.encode(), None)
+    deliveries, _ = broker.store.claim_batch(["default"], 1)
+    redis_.sadd(keys.canceled(broker.worker), "default\twork~key")
+    Executor(broker).run(deliveries[0])
+    assert Interrupted.threads == [threading.get_ident()]
+    assert not redis_.exists(keys.canceled(broker.worker))
+
+
+def test_a_canceled_message_that_its_worker_gave_back_is_removed(broker: Broker, told: list[tuple[str, str]]) -> None:
+    send(broker, "a")
+    broker.store.claim_batch(["default"], 1)
+    broker.store.heartbeat('{"running": []}')
+    assert control.cancel(broker.client, broker, (), "a") == "interrupted"
+    broker.store.requeue("default", ["a"])
+    interrupt_canceled(broker)
+    assert (told, places(broker.client)) == ([("a", "Canceled")], {})
+
+
+def test_a_new_message_with_the_id_of_a_canceled_one_that_has_ended_stays(broker: Broker) -> None:
+    broker.client.sadd(keys.canceled(broker.worker), "default\ta")
+    send(broker, "a")
+    interrupt_canceled(broker)
+    assert places(broker.client) == {"a": "ready"}
 
 
 def test_run_makes_a_delayed_message_the_next_one(broker: Broker) -> None:

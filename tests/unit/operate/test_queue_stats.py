@@ -197,7 +197,7 @@ def test_a_worker_is_described_by_its_last_heartbeat(client: redis.Redis) -> Non
     assert (worker.threads, worker.queues) == (2, ("mail",))
     assert worker.uptime_seconds == pytest.approx(3600)
     assert worker.silent_seconds == pytest.approx(1, abs=1)
-    assert worker.running == (RunningMessage("5a", "summarize", 3.2, False),)
+    assert worker.running == (RunningMessage("5a", "summarize", 3.2, False, "5a"),)
 
 
 @pytest.mark.parametrize(("age", "lost"), [(0, False), (55, False), (65, True), (-30, False)])

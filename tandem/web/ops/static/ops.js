@@ -27,7 +27,7 @@ async function refresh() {
   }
   busy = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { "Tandem-Live": "1" } });
     if (answer.status === 401) {
       stop();
       return;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -207,7 +209,7 @@ def test_one_message_has_its_attempts_and_hides_what_is_secret(operator: FlaskCl
     assert "Show the arguments" in page
     assert "hunter2" not in page
     shown = text(operator.get("/ops/message?id=dead&arguments=show"))
-    assert "&#34;dead&#34;" in shown
+    assert "&#34;password&#34;: &#34;••••••&#34;" in shown
     assert "hunter2" not in shown
 
 
@@ -242,6 +244,45 @@ def test_names_of_any_bytes_are_shown_and_found(operator: FlaskClient, broker: B
     assert broker.client.hlen(keys.payloads("mail")) == 0
     assert "<script>" not in text(page).replace('<script type="module"', "")
     assert operator.get("/ops").status_code == 200
+
+
+def test_a_reader_cannot_guess_hidden_arguments_by_searching(visit: Callable[..., FlaskClient], broker: Broker) -> None:
+    client = visit(READ_TOKEN)
+    fail(broker, "dead")
+    put(broker, "waits")
+    for state, id_ in (("failed", "dead"), ("ready", "waits")):
+        assert f">{id_}<" not in text(client.get(f"/ops/messages?state={state}&text=hunter"))
+    assert ">dead<" in text(client.get("/ops/messages?state=failed&text=dea"))
+
+
+def test_commands_can_be_pasted_whatever_the_names_are(operator: FlaskClient, broker: Broker) -> None:
+    put(broker, "x", actor="$(reboot); x")
+    deliveries, _ = broker.store.claim_batch(["mail"], 1)
+    broker.store.ack("mail", [outcome(one, "failed", detail="$(reboot); x\tE", actor="x") for one in deliveries])
+    for path in ("/ops/failures", "/ops/messages?state=failed&actor=%24%28reboot%29%3B+x"):
+        page = html.unescape(text(operator.get(path)))
+        commands = re.findall(r"<code[^>]*>(queue [^<]*)</code>", page)
+        assert commands
+        assert all("$(reboot)" not in command.replace("'$(reboot); x'", "") for command in commands), commands
+    found = text(operator.get("/ops/messages?state=failed&text=x"))
+    assert "--all" not in html.unescape(found)
+
+
+@pytest.mark.parametrize("timestamp", [1.7e18, -1e18, 0, "soon", None])
+def test_a_time_that_a_sender_has_invented_spoils_no_page(
+    operator: FlaskClient, broker: Broker, timestamp: Any
+) -> None:
+    payload = {"queue_name": "mail", "actor_name": "deliver", "args": ["\ud800"], "kwargs": {}, "options": {}}
+    content = json.dumps({**payload, "message_id": "odd", "message_timestamp": timestamp}).encode()
+    broker.client.sadd(keys.QUEUES, "mail")
+    broker.client.rpush(keys.ready("mail"), "odd")
+    broker.client.hset(keys.payloads("mail"), "odd", content)
+    for path in ("/ops", "/ops/messages?state=ready", "/ops/message?id=odd", "/ops/message?id=odd&arguments=show"):
+        assert operator.get(path).status_code == 200, path
+
+
+def test_a_password_of_a_proxy_in_front_is_not_ours(operator: FlaskClient) -> None:
+    assert operator.get("/ops", headers={"Authorization": "Basic dXNlcjpwYXNz"}).status_code == 200
 
 
 # --- what it does ----------------------------------------------------------------------------------------------------
