@@ -29,6 +29,7 @@ VIEWS = {
     "actions": "/ops/actions",
     "send": "/ops/send?actor=count",
     "refused": "/ops/messages?state=lost",
+    "docs": "/docs",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -68,3 +69,33 @@ def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
     code, output = ran("unti")
     assert code == 2
     assert output.startswith("bin/test: unti is neither a part of the tests nor a file: expected fast, lint, unit,")
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        (None, False),
+        ("", False),
+        ("WORKERS=3", False),
+        ("WORKERS=3\n", False),
+        ("OPS_TOKEN=\n", True),
+        ("OPS_TOKEN_FILE=/run/secrets/ops\n", True),
+        ("# OPS_TOKEN=\n", False),
+    ],
+)
+def test_a_token_for_the_operations_page_is_made_once_unless_somebody_has_decided(
+    tmp_path: Path, before: str | None, kept: bool
+) -> None:
+    file = tmp_path / ".env"
+    if before is not None:
+        file.write_text(before)
+    script = (
+        f". {ROOT}/bin/lib/say.sh; . {ROOT}/bin/lib/ops-token.sh; unset OPS_TOKEN; ensure_ops_token; ensure_ops_token"
+    )
+    subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True, timeout=30, capture_output=True)
+    lines = file.read_text().splitlines()
+    tokens = [line for line in lines if re.fullmatch(r"OPS_TOKEN=[0-9a-f]{48}", line)]
+    assert len(tokens) == (0 if kept else 1)
+    assert [line for line in lines if line not in tokens] == (before or "").splitlines()
+    if before is None:
+        assert file.stat().st_mode & 0o077 == 0

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from testcontainers.core.network import Network
 
 from app.translation.tests.integration.translating import Model
@@ -30,6 +31,24 @@ def test_a_text_is_translated(app: Tandem) -> None:
         {"done": 1, "total": 1, "characters": 0},
     )
     assert accepted["created_at"] <= ended["started_at"] <= ended["finished_at"]
+
+
+def measured(app: Tandem, name: str) -> float:
+    """Return the sum of a metric over all its labels."""
+    families = text_string_to_metric_families(app.request("GET", "/metrics").text)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_calls_tokens_and_the_cache_are_counted(start: Start) -> None:
+    app = start().await_healthy()
+    for _ in range(2):
+        app.ended(app.translate("The house is beautiful.", source="en")["id"])
+
+    await_true(lambda: measured(app, "translation_model_calls_total") == 1, seconds=10, what="one call to the model")
+    await_true(lambda: measured(app, "translation_cache_lookups_total") == 2, seconds=10, what="two looks")
+    assert measured(app, "translation_model_tokens_total") > 8
+    assert measured(app, "translation_model_first_token_seconds_count") == 1
+    assert measured(app, "translation_model_call_seconds_sum") > 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from tandem.broker import keys
 from tandem.broker.broker import Broker
 from tandem.config import settings
 from tandem.operate import action_log
+from tandem.schedules.schedule import Definition
+from tandem.schedules.store import ScheduleStore
 from tandem.web.ops import access
 from tests.unit.harness import outcome
 
@@ -382,6 +384,20 @@ def test_a_message_is_sent_by_a_form_made_from_the_actor(operator: FlaskClient, 
     assert sent.status_code == 303
     (payload,) = broker.client.hvals(keys.payloads("ops-tests"))
     assert b'"kwargs":{"name":"Ada","times":2}' in payload
+
+
+def test_a_schedule_is_run_paused_and_resumed(operator: FlaskClient, broker: Broker, declared: str) -> None:
+    message = {"queue_name": "ops-tests", "actor_name": declared, "args": ["Ada"], "kwargs": {}, "options": {}}
+    ScheduleStore(broker.client).add(Definition("nightly", message, cron="15 3 * * *"))
+    page = text(operator.get("/ops"))
+    assert "nightly" in page
+    assert "queue schedules run nightly" in page
+    assert act(operator, "run-schedule", name="nightly").status_code == 303
+    assert broker.client.llen(keys.ready("ops-tests")) == 1
+    assert act(operator, "pause-schedule", name="nightly").status_code == 303
+    assert act(operator, "pause-schedule", name="nightly").status_code == 409
+    assert act(operator, "resume-schedule", name="nightly").status_code == 303
+    assert act(operator, "run-schedule", name="nothing").status_code == 404
 
 
 @pytest.mark.parametrize(
