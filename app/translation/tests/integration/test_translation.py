@@ -39,7 +39,7 @@ def measured(app: Tandem, name: str) -> float:
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
-def test_calls_tokens_and_the_cache_are_counted(start: Start) -> None:
+def test_calls_tokens_and_the_cache_are_counted(start: Start, model: Model) -> None:
     app = start().await_healthy()
     for _ in range(2):
         app.ended(app.translate("The house is beautiful.", source="en")["id"])
