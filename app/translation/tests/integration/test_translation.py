@@ -40,7 +40,7 @@ def measured(app: Tandem, name: str) -> float:
 
 
 def test_calls_tokens_and_the_cache_are_counted(start: Start, model: Model) -> None:
-    app = start().await_healthy()
+    app = start(TRANSLATION_CACHE="1M").await_healthy()
     for _ in range(2):
         app.ended(app.translate("The house is beautiful.", source="en")["id"])
 
