@@ -8,7 +8,7 @@
 | defining settings | SettingsBase, fields, values; Settings: the platform's |
 | sending messages | get_broker, send_many, group; QueueFull, DuplicateMessage |
 | with a record | JobRecord, IdempotencyKey, Quota, OutboxMessage, ENQUEUE; QuotaExceeded |
-| actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged |
+| actors | job, Snooze, ExpectedError, PermanentError, NoProgress, Purged, Canceled |
 | schedules | Schedule; schedules: those that are added at run time |
 | Redis | connect, Clock |
 | SQL | Database; sql: session, transaction |
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tandem import metrics, openapi, safe_http, schedules, sql, sse
     from tandem.broker.clock import Clock
     from tandem.broker.connection import connect
-    from tandem.broker.errors import ExpectedError, NoProgress, PermanentError, Purged, Snooze
+    from tandem.broker.errors import Canceled, ExpectedError, NoProgress, PermanentError, Purged, Snooze
     from tandem.broker.groups import group
     from tandem.broker.idempotency import IdempotencyKey, JobRecord, QueueFull, Quota, QuotaExceeded
     from tandem.broker.outbox import ENQUEUE, OutboxMessage
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENQUEUE",
     "Away",
+    "Canceled",
     "Check",
     "Clock",
     "Database",
@@ -92,7 +93,7 @@ __all__ = [
 _NAMES_OF_MODULES = {
     "tandem.broker.clock": ("Clock",),
     "tandem.broker.connection": ("connect",),
-    "tandem.broker.errors": ("ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
+    "tandem.broker.errors": ("Canceled", "ExpectedError", "NoProgress", "PermanentError", "Purged", "Snooze"),
     "tandem.broker.groups": ("group",),
     "tandem.broker.idempotency": ("IdempotencyKey", "JobRecord", "QueueFull", "Quota", "QuotaExceeded"),
     "tandem.broker.outbox": ("ENQUEUE", "OutboxMessage"),

@@ -34,7 +34,7 @@ from app.translation.parts import Part, Problem
 from app.translation.settings import TranslationSettings
 from app.translation.store import Store, Translation
 from app.translation.waiting import WaitForModel, Waiting
-from tandem import NoProgress, PermanentError, Purged, Settings, Snooze, connect, get_broker, job
+from tandem import Canceled, NoProgress, PermanentError, Purged, Settings, Snooze, connect, get_broker, job
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeLimitExceeded):
         limit = Settings.current().message_time_limit
         return f"the translation took longer than MESSAGE_TIME_LIMIT={limit} seconds"
-    known = isinstance(error, (OllamaError, PermanentError, NoProgress))
+    known = isinstance(error, (OllamaError, PermanentError, NoProgress, Canceled))
     return str(error) if known else f"unexpected {type(error).__name__}: {error}"
 
 

@@ -42,7 +42,7 @@ class Purged(PermanentError):
 
 
 class Canceled(Interrupt):
-    """An operator canceled the message: it is not retried. Raised in an actor that runs, as TimeLimitExceeded is."""
+    """An operator canceled the running message: it is not retried. Raised in its actor, as TimeLimitExceeded is."""
 
     def __init__(self, text: str = "canceled by an operator") -> None:
         super().__init__(text)

@@ -111,7 +111,8 @@ def _canceled(answer: str, id_: str) -> str:
     if answer == "removed":
         return "removed"
     if answer == "interrupted":
-        return f"its worker interrupts it within 2 seconds; next: queue failed show {escaped(id_)}"
+        when = "within 2 seconds, or when a system call that it waits in returns"
+        return f"its worker interrupts it {when}; next: queue failed show {escaped(id_)}"
     return _SAID[answer].format(escaped(id_))
 
 
@@ -125,7 +126,8 @@ def _show_rows(rows: list[Found], now: float) -> None:
         return
     cells = [(_state(row), row.queue, row.actor, _since(row, now), _detail(row), row.id) for row in rows]
     click.echo("\n".join(table(TITLES, "<<<<<<", [tuple(map(escaped, row)) for row in cells])))
-    click.echo("next: queue messages ID, queue cancel ID, queue run ID")
+    waits = any(row.state not in ("failed", "handled") for row in rows)
+    click.echo("next: queue messages ID" + (", queue cancel ID, queue run ID" if waits else ""))
 
 
 def _state(row: Found) -> str:
@@ -137,7 +139,7 @@ def _since(row: Found, now: float) -> str:
         return f"in {duration(max(0.0, row.at - now))}"
     if row.state == "running":
         return f"for {duration(row.seconds)}"
-    return f"{duration(max(0.0, now - row.at))} ago"
+    return f"{duration(max(0.0, now - row.at))} ago" if row.at else NOTHING
 
 
 def _detail(row: Found) -> str:

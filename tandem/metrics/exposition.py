@@ -34,14 +34,18 @@ class Sources:
     collectors: Collection[Any] = ()
 
 
-def render(sources: Sources, accept: str, *, of_dramatiq: bool = False) -> tuple[bytes, str]:
+def render(
+    sources: Sources, accept: str, *, of_dramatiq: bool = False, redis_answers: bool = True
+) -> tuple[bytes, str]:
     """Return all metrics and their content type. accept: the header of the request.
 
     of_dramatiq: only the queue's, under the names of dramatiq's own middleware. While Redis does not answer, only that
-    and the figures of the container.
+    and the figures of the container. redis_answers: False if that is known, so that it is not waited for again.
     """
     encode, content_type = choose_encoder(accept)
     try:
+        if not redis_answers:
+            raise redis.ConnectionError("Redis did not answer a moment ago")
         found, lines = (_of_dramatiq if of_dramatiq else _of_tandem)(sources)
     except redis.RedisError:
         found, lines = list(families.away()), iter(())

@@ -14,7 +14,7 @@ from dramatiq import Broker
 
 from tandem.broker import keys
 from tandem.broker.connection import raw
-from tandem.broker.errors import Canceled
+from tandem.broker.errors import Purged
 from tandem.broker.scripts import script
 from tandem.operate.messages import Found, Messages
 from tandem.operate.removal import Removal
@@ -57,7 +57,8 @@ def run_now(client: redis.Redis, declared: Collection[str], id_: str) -> Startin
 
 
 def _remove(client: redis.Redis, broker: Broker, found: Found) -> bool:
-    removal = Removal(client, broker, found.queue, Canceled)
+    reason = f"removed from the queue {found.queue} by an operator"
+    removal = Removal(client, broker, found.queue, lambda: Purged(reason))
     if not removal.one_aside(raw(found.id)):
         return False
     return sum(removal.finish([raw(found.id)])) > 0

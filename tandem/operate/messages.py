@@ -215,7 +215,7 @@ class Messages:
         at = sent_at(content) if content else 0.0
         if state == "delayed":
             score = self._redis.zscore(keys.delayed(queue), id_)
-            at = float(cast(float, score or 0)) / 1000
+            at = _seconds(score)
         return Found(state, queue, name(id_), at, content.actor_name if content else "?", payload=payload)
 
     # --- running ---------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ class Messages:
     # --- failed ----------------------------------------------------------------------------------------------------
 
     def _failed(self, wanted: Filter, queues: list[str], place: list[Any], limit: int) -> Page:
-        first = (_time_of(place), raw(str(place[1]))) if place else (float("inf"), b"")
+        first = (_time_of(place), _id_of(place)) if place else (float("inf"), b"")
         found: list[tuple[float, str, bytes]] = []
         searched, total = 0, None
         # A text is looked for in all of them once, which tells how many there are as well.
@@ -336,19 +336,21 @@ class Messages:
                     break
 
     def waiting_ids(self, wanted: Filter) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield queue and ids of the first ready or delayed messages that match, batch by batch.
+        """Yield queue and ids of the ready or delayed messages that match now, batch by batch.
 
-        Those that were yielded may leave the queue meanwhile: MOST_SEARCHED are looked at, and perhaps not all.
+        Of each queue MOST_SEARCHED are looked at. Those that were yielded may leave it meanwhile.
         """
-        searched = 0
         for queue in [wanted.queue] if wanted.queue else self.queues():
+            found: list[bytes] = []
+            searched = 0
+            # All of a queue before the first is yielded: the places of the others change when some are removed.
             for ids in self._ids(wanted.state, queue, []):
                 searched += len(ids)
-                found = self._matching(wanted, queue, ids)
-                for start in range(0, len(found), BATCH):
-                    yield queue, found[start : start + BATCH]
+                found += self._matching(wanted, queue, ids)
                 if searched >= MOST_SEARCHED:
-                    return
+                    break
+            for start in range(0, len(found), BATCH):
+                yield queue, found[start : start + BATCH]
 
     # --- handled ---------------------------------------------------------------------------------------------------
 
@@ -357,7 +359,7 @@ class Messages:
         rows = [_of_handled(one) for one in totals.handled(self._redis) if one.queue in queues]
         found = [row for row in rows if _matches(wanted, row)]
         if place:
-            at = _time_of(place)
+            at, _ = _time_of(place), _id_of(place)
             seen = [n for n, row in enumerate(found) if (row.at, row.id) == (at, place[1])]
             found = found[seen[0] + 1 :] if seen else [row for row in found if row.at < at]
         cursor = _encoded(found[limit - 1].at, found[limit - 1].id) if len(found) > limit else ""
@@ -394,9 +396,13 @@ class Messages:
 
 
 def sent_at(message: Message[Any]) -> float:
-    """Return when a message was sent, in seconds since 1970; 0 if its sender has claimed no number."""
-    claimed: object = message.message_timestamp
-    return claimed / 1000 if isinstance(claimed, (int, float)) else 0.0
+    """Return when a message was sent, in seconds since 1970; 0 if its sender has claimed no time that can be."""
+    return _seconds(message.message_timestamp)
+
+
+def _seconds(milliseconds: object) -> float:
+    is_time = isinstance(milliseconds, (int, float)) and 0 <= milliseconds < MOST_TIME
+    return cast(float, milliseconds) / 1000 if is_time else 0.0
 
 
 def _of_handled(one: Handled) -> Found:
@@ -452,6 +458,14 @@ def _time_of(place: list[Any]) -> float:
     if not isinstance(place[0], (int, float)) or not 0 <= place[0] < MOST_TIME:
         raise InvalidFilter(UNKNOWN_PLACE)
     return float(place[0])
+
+
+def _id_of(place: list[Any]) -> bytes:
+    """Return the id in a cursor. Raises InvalidFilter."""
+    try:
+        return raw(place[1])
+    except UnicodeEncodeError as error:
+        raise InvalidFilter(UNKNOWN_PLACE) from error
 
 
 def _place_of_waiting(place: list[Any]) -> tuple[str, list[bytes]]:

@@ -6,7 +6,6 @@ https://prometheus.io/docs/instrumenting/exposition_formats
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -60,10 +59,14 @@ def register(app: Flask, settings: Settings, workloads: Iterable[Workload]) -> N
         access, _ = gate.access()
         if access != RIGHT:
             return refusal(access, "METRICS_TOKEN")
-        # What this process has counted until now; the others do so every second.
-        with suppress(redis.RedisError):
+        try:
+            # What this process has counted until now; the others do so every second.
             instruments.flush(sources().client)
-        body, content_type = render(sources(), request.headers.get("Accept", ""), of_dramatiq=of_dramatiq)
+            redis_answers = True
+        except redis.RedisError:
+            redis_answers = False
+        accept = request.headers.get("Accept", "")
+        body, content_type = render(sources(), accept, of_dramatiq=of_dramatiq, redis_answers=redis_answers)
         return Response(body, content_type=content_type)
 
     def metrics() -> Response:

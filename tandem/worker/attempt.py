@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,7 @@ BACKOFF = (0.1, 5.0)
 MAX_ATTEMPTS_KEPT = 20
 MAX_ERROR_LENGTH = 2_000
 MAX_TRACEBACK_LENGTH = 20_000
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Attempt(MessageProxy):
@@ -75,7 +77,9 @@ def dead_letter(delivery: Delivery, message: Any, exception: BaseException) -> O
     message.options["traceback"] = formatted(exception)
     message.options["failed_at"] = iso(time.time(), milliseconds=True)
     message.options.pop("eta", None)
-    kind = f"{message.actor_name}\t{type(exception).__name__}"
+    # The two are stored with a tab between them, and nobody can ask for an actor without a name.
+    actor = _UNSAFE.sub("?", message.actor_name) or UNDECODABLE
+    kind = f"{actor}\t{type(exception).__name__}"
     return Outcome(delivery, "failed", message.actor_name, message.encode(), kind)
 
 

@@ -182,7 +182,7 @@ def test_a_queue_is_paused_emptied_and_resumed(visit: Visit, fresh: Tandem) -> N
     fresh.send("overtake", "purged", 1, times=4)
     operator.open("/ops")
     open_actions()
-    operator.press("Remove what waits").sees("Remove all messages that wait in urgent?")
+    operator.press("Remove what waits").sees("Remove 4 messages that wait in urgent?")
     operator.press("Yes, do it").sees("4 messages of urgent removed")
     open_actions()
     operator.press("Resume").sees("urgent is resumed")

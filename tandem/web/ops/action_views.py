@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Response, make_response, redirect, request
 
+from tandem.broker import keys
 from tandem.operate import action_log, control
 from tandem.support.formatting import counted
 from tandem.web.auth import own_tokens
@@ -94,7 +95,9 @@ def _question(ops: Ops, question: str, form: Mapping[str, str]) -> str:
     if "{0}" not in question:
         return question
     if form.get("action") == "purge":
-        return question.format(form.get("queue", ""))
+        return question.format(_waiting(ops, form.get("queue", "")))
+    if form.get("action") == "cancel-all":
+        actions.waiting_filter_of(form)
     wanted = actions.filter_of(form)
     if wanted.state == "failed":
         number, is_whole = pages.failed_total(ops.desk.messages, ops.broker, wanted)
@@ -102,6 +105,16 @@ def _question(ops: Ops, question: str, form: Mapping[str, str]) -> str:
         number, is_whole = sum(len(ids) for _, ids in ops.desk.messages.waiting_ids(wanted)), True
     what = counted(number, "failed message" if wanted.state == "failed" else "message")
     return question.format(what if is_whole else f"{what} or more")
+
+
+def _waiting(ops: Ops, queue: str) -> str:
+    """Return what a purge of a queue would remove, in words."""
+    with ops.broker.client.pipeline(transaction=True) as pipe:
+        pipe.llen(keys.ready(queue))
+        pipe.zcard(keys.parked(queue))
+        pipe.zcard(keys.delayed(queue))
+        number = sum(pipe.execute())
+    return f"{counted(number, 'message')} that wait{'s' if number == 1 else ''} in {safe(queue)}"
 
 
 def _send_page(ops: Ops, name: str, status: int, form: Mapping[str, str], wrong: str = "") -> Response:

@@ -5,16 +5,18 @@ All of them raise redis.RedisError, and Refused when nothing was done.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tandem.broker.broker import Broker
 from tandem.broker.dead_letters import Retried
-from tandem.broker.errors import Canceled
+from tandem.broker.errors import Purged
 from tandem.operate import control, message_control
-from tandem.operate.messages import Filter, Messages
+from tandem.operate.messages import Filter, InvalidFilter, Messages
 from tandem.operate.removal import Removal
 from tandem.schedules.schedule import Definition
 from tandem.schedules.store import ScheduleStore
@@ -70,6 +72,14 @@ def filter_of(form: Form, *, ids_only: bool = False) -> Filter:
     queue, actor, error, text = (form.get(name, "") for name in ("queue", "actor", "error", "text"))
     state: Any = form.get("state") or "ready"
     return Filter(state, queue, actor, error, text, ids_only=ids_only)
+
+
+def waiting_filter_of(form: Form) -> Filter:
+    """Return a filter of messages that wait. Raises InvalidFilter."""
+    wanted = filter_of(form)
+    if wanted.state not in ("ready", "delayed"):
+        raise InvalidFilter("only messages that wait can be canceled all at once")
+    return wanted
 
 
 def described(wanted: Filter) -> str:
@@ -167,16 +177,19 @@ def _each_failed(desk: Desk, form: Form, act: Callable[[list[Any]], None]) -> tu
 
 def _until(desk: Desk, form: Form) -> float:
     text = form.get("until", "")
-    return float(text) if text.isdecimal() and len(text) < 20 else desk.broker.dead_letters.now()
+    if not text:
+        return desk.broker.dead_letters.now()
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise Refused("The time of the page is invalid: open the page again.", 422)
+    return float(text)
 
 
 def _cancel_all(desk: Desk, form: Form) -> Done:
-    wanted, deadline = filter_of(form), time.monotonic() + MOST_SECONDS
-    if wanted.state not in ("ready", "delayed"):
-        raise Refused("Only messages that wait can be canceled all at once.", 422)
+    wanted, deadline = waiting_filter_of(form), time.monotonic() + MOST_SECONDS
     canceled, complete = 0, True
     for queue, ids in desk.messages.waiting_ids(wanted):
-        removal = Removal(desk.broker.client, desk.broker, queue, Canceled)
+        reason = f"removed from the queue {queue} by an operator"
+        removal = Removal(desk.broker.client, desk.broker, queue, partial(Purged, reason))
         aside = [id_ for id_ in ids if removal.one_aside(id_)]
         canceled += sum(removal.finish(aside))
         if time.monotonic() > deadline:
@@ -283,7 +296,7 @@ ACTIONS: Mapping[str, Action] = {
     "cancel-all": Action(_cancel_all, f"Cancel {{0}}? {_GONE}, after the on_failed of their actors was called."),
     "pause": Action(_pause),
     "resume": Action(_resume),
-    "purge": Action(_purge, f"Remove all messages that wait in {{0}}? {_GONE}, after their on_failed was called."),
+    "purge": Action(_purge, f"Remove {{0}}? {_GONE}, after their on_failed was called."),
     "stop-workers": Action(_stop_workers),
     "run-schedule": Action(_run_schedule),
     "pause-schedule": Action(_pause_schedule),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from urllib.parse import quote, unquote
 from tandem.broker.connection import raw
 from tandem.support import formatting
 from tandem.support.times import iso
+
+# Those that act on terminals and on the direction of text, besides line ends and tabs.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def moment(seconds: float | None, *, precise: bool = False) -> str:
@@ -38,8 +42,9 @@ def short(text: str, length: int = 160) -> str:
 
 
 def safe(text: str) -> str:
-    """Return a name of any bytes as it can be shown."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Return a text of any bytes as it can be shown: line ends and tabs stay, other control characters are escaped."""
+    shown_ = text.encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), shown_)
 
 
 def quoted(id_: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Response, g, render_template, request
@@ -37,7 +38,7 @@ def destination(field: str = "next") -> str:
     default = request.full_path if request.method == "GET" and request.endpoint != "ops.login" else PATH
     wanted = request.form.get(field) or request.args.get(field) or default
     inside = wanted == PATH or wanted.startswith((f"{PATH}/", f"{PATH}?"))
-    return wanted if inside and "\\" not in wanted and wanted.isprintable() else PATH
+    return wanted if inside and not re.search(r"\\|/\.", wanted) and wanted.isprintable() else PATH
 
 
 def filter_query(wanted: Filter, **changes: str) -> dict[str, str]:

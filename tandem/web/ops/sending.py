@@ -86,7 +86,8 @@ def _values(declared: list[Field], form: Mapping[str, str]) -> Iterator[tuple[st
     for one in declared:
         text = form.get(one.id, "")
         if one.kind == "text":
-            if text or one.required:
+            # An empty text is one as well, if there was a field for it.
+            if text or (one.required and one.id in form):
                 yield one.name, text
         elif text.strip():
             try:

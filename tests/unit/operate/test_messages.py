@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
@@ -160,6 +161,26 @@ def test_delayed_and_running_messages_are_listed(broker: Broker, found: Messages
     assert (running.id, running.worker, running.seconds) == ("runs", "host:worker_00", 4.2)
 
 
+def test_all_that_a_filter_finds_is_yielded_while_messages_are_removed(broker: Broker, found: Messages) -> None:
+    send(broker, *map(str, range(2500)))
+    seen = 0
+    for _, ids in found.waiting_ids(Filter("ready")):
+        seen += len(ids)
+        broker.client.ltrim(keys.ready("default"), len(ids), -1)
+    assert seen == 2500
+
+
+def test_an_actor_is_found_in_json_of_any_spacing(broker: Broker, found: Messages) -> None:
+    payload = {"actor_name": "work", "queue_name": "default", "args": ["needle"], "kwargs": {}, "options": {}}
+    broker.client.sadd(keys.QUEUES, "default")
+    broker.client.rpush(keys.ready("default"), "a")
+    content = json.dumps({**payload, "message_id": "a", "message_timestamp": 1})
+    broker.client.hset(keys.payloads("default"), "a", content)
+    assert walked(found, Filter("ready", actor="work"), limit=9) == ["a"]
+    assert walked(found, Filter("ready", actor="other"), limit=9) == []
+    assert walked(found, Filter("ready", text="needle"), limit=9) == ["a"]
+
+
 def test_a_search_is_bounded_and_says_how_far_it_went(
     broker: Broker, found: Messages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +216,7 @@ def test_a_filter_that_cannot_be_is_refused_with_what_is_expected(choice: Any, r
         "WyJ4IiwieSJd",
         "WzFlOTk5LCJ5Il0",
         "W05hTiwieSJd",
+        "WzUsICJcdWQ4MDAiXQ",
         "[" * 50,
         "\udcff",
     ],
@@ -242,7 +264,7 @@ def told(broker: Broker) -> list[tuple[str, str]]:
 def test_a_waiting_message_is_removed_after_its_on_failed(broker: Broker, told: list[tuple[str, str]]) -> None:
     send(broker, "a", "b", "c")
     assert control.cancel(broker.client, broker, (), "b") == "removed"
-    assert told == [("b", "Canceled")]
+    assert told == [("b", "Purged")]
     assert places(broker.client) == {"a": "ready", "c": "ready"}
     assert control.cancel(broker.client, broker, (), "b") == "unknown"
 
@@ -250,7 +272,7 @@ def test_a_waiting_message_is_removed_after_its_on_failed(broker: Broker, told: 
 def test_a_delayed_message_is_removed(broker: Broker, told: list[tuple[str, str]]) -> None:
     broker.enqueue(dramatiq.Message("default", "work", ("a",), {}, {}, message_id="a"), delay=60_000)
     assert control.cancel(broker.client, broker, (), "a") == "removed"
-    assert (told, places(broker.client)) == ([("a", "Canceled")], {})
+    assert (told, places(broker.client)) == ([("a", "Purged")], {})
 
 
 def test_what_is_put_aside_comes_back_when_the_process_dies_before_it_is_removed(
@@ -312,7 +334,7 @@ def test_a_canceled_message_that_its_worker_gave_back_is_removed(broker: Broker,
     assert control.cancel(broker.client, broker, (), "a") == "interrupted"
     broker.store.requeue("default", ["a"])
     interrupt_canceled(broker)
-    assert (told, places(broker.client)) == ([("a", "Canceled")], {})
+    assert (told, places(broker.client)) == ([("a", "Purged")], {})
 
 
 def test_a_new_message_with_the_id_of_a_canceled_one_that_has_ended_stays(broker: Broker) -> None:

@@ -138,7 +138,7 @@ def test_guessing_is_limited(visit: Callable[..., FlaskClient]) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.example", "https://evil.example", "/ops\\..\\x", "/opsx", "javascript:x", ""]
+    "target", ["//evil.example", "https://evil.example", "/ops\\..\\x", "/opsx", "/ops/../x", "javascript:x", ""]
 )
 def test_signing_in_leads_nowhere_else(visit: Callable[..., FlaskClient], target: str) -> None:
     answer = visit().post("/ops/login", data={"token": TOKEN, "next": target})
@@ -270,7 +270,7 @@ def test_commands_can_be_pasted_whatever_the_names_are(operator: FlaskClient, br
     assert "--all" not in html.unescape(found)
 
 
-@pytest.mark.parametrize("timestamp", [1.7e18, -1e18, 0, "soon", None])
+@pytest.mark.parametrize("timestamp", [1.7e18, -1e18, 0, "soon", None, 10**400, float("nan"), float("inf"), True])
 def test_a_time_that_a_sender_has_invented_spoils_no_page(
     operator: FlaskClient, broker: Broker, timestamp: Any
 ) -> None:
@@ -349,7 +349,7 @@ def test_queues_are_paused_resumed_and_emptied(operator: FlaskClient, broker: Br
     assert act(operator, "pause", queue="mail").status_code == 303
     assert act(operator, "pause", queue="mail").status_code == 409
     assert act(operator, "resume", queue="mail").status_code == 303
-    assert "Remove all messages that wait in mail?" in text(act(operator, "purge", queue="mail"))
+    assert "Remove 2 messages that wait in mail?" in text(act(operator, "purge", queue="mail"))
     assert act(operator, "purge", queue="mail", confirmed="yes").status_code == 303
     assert act(operator, "purge", queue="mail", confirmed="yes").status_code == 409
     assert act(operator, "pause", queue="nothing").status_code == 404
@@ -440,6 +440,30 @@ def test_what_cannot_be_is_one_sentence(operator: FlaskClient, path: str, status
     answer = operator.get(path)
     assert answer.status_code == status
     assert "Traceback" not in text(answer)
+
+
+def test_all_that_a_filter_finds_is_canceled_however_many(operator: FlaskClient, broker: Broker) -> None:
+    put(broker, *[f"m{number}" for number in range(2500)])
+    assert "Cancel 2,500 messages?" in text(act(operator, "cancel-all", state="ready"))
+    act(operator, "cancel-all", state="ready", confirmed="yes")
+    assert "2,500 messages were canceled." in text(operator.get("/ops"))
+    assert act(operator, "cancel-all", state="running").status_code == 422
+
+
+def test_a_kind_without_a_name_has_no_button_that_means_all(operator: FlaskClient, broker: Broker) -> None:
+    put(broker, "a", actor="")
+    deliveries, _ = broker.store.claim_batch(["mail"], 1)
+    broker.store.ack("mail", [outcome(one, "failed", detail="\tActorNotFound", actor="?") for one in deliveries])
+    page = text(operator.get("/ops/failures"))
+    assert "ActorNotFound" in page
+    assert "--all" not in page
+
+
+@pytest.mark.parametrize("until", ["-1", "x", "1e99", "9" * 30])
+def test_a_time_of_the_page_that_is_none_is_refused(operator: FlaskClient, broker: Broker, until: str) -> None:
+    fail(broker, "a")
+    assert act(operator, "retry-all", state="failed", until=until).status_code == 422
+    assert broker.client.zcard(keys.dead("mail")) == 1
 
 
 @pytest.mark.parametrize("action", ["", "drop", "__class__"])
