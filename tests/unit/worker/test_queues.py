@@ -98,7 +98,7 @@ def test_supervisor_starts_as_many_processes_as_all_settings_say(
 
     start(monkeypatch, "config", "--supervisor", WORKERS="2", WORKER_DEDICATED="urgent=3", CLIENT_REQUESTS="17")
 
-    written = capsys.readouterr().out
-    assert "WORKER_PROCESSES=5\n" in written
+    written, complaints = capsys.readouterr()
+    assert "WORKER_PROCESSES=5\n" in written, complaints
     assert int(re.search(r"^PROXY_FILES=(\d+)$", written, re.MULTILINE)[1]) > 5000  # type: ignore[index]
     assert "limit_conn requests 17;" in (tmp_path / "run" / "nginx.conf").read_text()
