@@ -2,4 +2,9 @@
 
 import tandem.runtime  # noqa: F401  makes the broker that actors are declared on, whatever a test imports first
 
-pytest_plugins = ["tests.unit.fixtures", "tests.integration.containers", "tests.integration.fixtures"]
+pytest_plugins = [
+    "tests.unit.fixtures",
+    "tests.integration.containers",
+    "tests.integration.fixtures",
+    "tests.browser.fixtures",
+]

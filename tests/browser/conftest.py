@@ -10,12 +10,9 @@ import pytest
 from playwright.sync_api import Browser
 from testcontainers.core.network import Network
 
-from tests.browser.fixtures import browser
 from tests.browser.operator import Operator
 from tests.integration.containers import add_logs, running_until_left
 from tests.integration.tandem import Tandem, await_true
-
-__all__ = ["browser"]
 
 TOKEN, READ_TOKEN = "operator-token-0123456789", "reader-token-0123456789"
 SETTINGS = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FLAGS = [
     "--no-sandbox",
@@ -30,6 +32,9 @@ SCREENS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    """One browser for the tests of all pages: Playwright can be started only once in a process."""
+    from playwright.sync_api import sync_playwright  # tests without a browser do not wait for it
+
     path = shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "chromium not found on the PATH: bin/test browser installs it"
     with sync_playwright() as playwright:

@@ -16,10 +16,10 @@ from app.translation.tests.browser.visitor import Visitor
 from app.translation.tests.integration.fixtures import model, start
 from app.translation.tests.integration.translating import Model
 from app.translation.tests.integration.translating import TranslatingTandem as Tandem
-from tests.browser.fixtures import SCREENSHOTS, browser
+from tests.browser.fixtures import SCREENSHOTS
 from tests.integration.containers import add_logs, running_until_left
 
-__all__ = ["browser", "model", "start"]
+__all__ = ["model", "start"]
 
 TOKEN = "a-token-for-the-tests-of-the-page"  # noqa: S105
 # Requests may name models that stall or return the source; failures are retried only once, and no answer is cached.
