@@ -54,9 +54,16 @@ def _refuse_too_little_memory(effective: Settings) -> None:
         raise SettingsError(
             [
                 f"WORKER_MEMORY_LIMIT={show_size(limit)} is invalid: expected more than the "
-                f"{needed / MIB:.0f} MiB that a worker uses before its first message, such as 256M, or 0 for no limit"
+                f"{needed / MIB:.0f} MiB that a worker uses before its first message, such as "
+                f"{show_size(_with_room(needed))}, or 0 for no limit"
             ]
         )
+
+
+def _with_room(needed: int) -> int:
+    """Return a round number of bytes that leaves at least 64 MiB above those needed, for messages."""
+    step = 64 * MIB
+    return (needed // step + 2) * step
 
 
 def _refuse_missing_debugger(effective: Settings) -> None:

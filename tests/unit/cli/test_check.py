@@ -9,6 +9,7 @@ import pytest
 from tandem.cli import check
 from tandem.config.settings import Settings
 from tandem.config.settings_base import SettingsError
+from tandem.config.values import MIB
 from tandem.process import programs, start_steps
 from tandem.registry import LoadError
 from tandem.support.deadline import deadline
@@ -47,3 +48,14 @@ def test_code_that_blocks_is_named_after_a_while() -> None:
     with pytest.raises(TimeoutError, match="it has not ended after 1 s"), deadline(1):
         while True:
             pass
+
+
+@pytest.mark.parametrize(("uses", "advice"), [(40, "128M"), (63, "128M"), (64, "192M"), (300, "384M")])
+def test_a_memory_limit_that_a_worker_exceeds_at_once_is_refused_with_one_that_suffices(
+    monkeypatch: pytest.MonkeyPatch, uses: int, advice: str
+) -> None:
+    monkeypatch.setattr(check, "resident_memory", lambda: uses * MIB)
+    with pytest.raises(
+        SettingsError, match=f"expected more than the {uses} MiB .*, such as {advice}, or 0 for no limit"
+    ):
+        check.require_runnable(Settings(worker_memory_limit=32 * MIB))

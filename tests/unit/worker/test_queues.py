@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,28 @@ from dramatiq.brokers.redis import RedisBroker
 from fakeredis import FakeRedis
 
 from tandem import logs, registry, runtime
+from tandem.cli import check
 from tandem.cli import main as cli
 from tandem.config import settings
-from tandem.process import folders
+from tandem.config.values import MIB
+from tandem.process import folders, programs, start_steps
+from tandem.schedules import definitions
 from tandem.web import proxy_configuration
 from tandem.worker import main
 from tests.paths import ROOT
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where a start writes its files, instead of /run/tandem; this process has the size of a worker."""
+    run = tmp_path / "run"
+    monkeypatch.setattr(proxy_configuration, "TEMPLATE", ROOT / "docker/nginx.conf")
+    monkeypatch.setattr(proxy_configuration, "CONFIGURATION", run / "nginx.conf")
+    monkeypatch.setattr(programs, "write", partial(programs.write, folder=run / "programs"))
+    monkeypatch.setattr(definitions, "write", partial(definitions.write, file=run / "schedules.json"))
+    monkeypatch.setattr(start_steps, "UPGRADE", run / "upgrade-database")
+    monkeypatch.setattr(check, "resident_memory", lambda: 50 * MIB)
+    return run
 
 
 @pytest.fixture
@@ -91,14 +108,11 @@ def test_the_start_refuses_queues_that_no_actor_uses(
 
 
 def test_supervisor_starts_as_many_processes_as_all_settings_say(
-    consumed: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    consumed: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Path
 ) -> None:
-    monkeypatch.setattr(proxy_configuration, "TEMPLATE", ROOT / "docker/nginx.conf")
-    monkeypatch.setattr(proxy_configuration, "CONFIGURATION", tmp_path / "run" / "nginx.conf")
-
     start(monkeypatch, "config", "--supervisor", WORKERS="2", WORKER_DEDICATED="urgent=3", CLIENT_REQUESTS="17")
 
     written, complaints = capsys.readouterr()
     assert "WORKER_PROCESSES=5\n" in written, complaints
     assert int(re.search(r"^PROXY_FILES=(\d+)$", written, re.MULTILINE)[1]) > 5000  # type: ignore[index]
-    assert "limit_conn requests 17;" in (tmp_path / "run" / "nginx.conf").read_text()
+    assert "limit_conn requests 17;" in (run / "nginx.conf").read_text()
