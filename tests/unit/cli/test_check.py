@@ -54,6 +54,7 @@ def test_code_that_blocks_is_named_after_a_while() -> None:
 def test_a_memory_limit_that_a_worker_exceeds_at_once_is_refused_with_one_that_suffices(
     monkeypatch: pytest.MonkeyPatch, uses: int, advice: str
 ) -> None:
+    monkeypatch.setattr("tandem.registry.load_and_verify", lambda _config: ())
     monkeypatch.setattr(check, "resident_memory", lambda: uses * MIB)
     with pytest.raises(
         SettingsError, match=f"expected more than the {uses} MiB .*, such as {advice}, or 0 for no limit"
