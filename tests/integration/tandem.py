@@ -110,8 +110,9 @@ class Receiver:
         return [json.loads(body) for _, body in self.posts()]
 
     def logs(self) -> str:
-        """One line of JSON for each call."""
-        return cast(bytes, self._container.get_wrapped_container().logs(stderr=False)).decode()
+        """One line of JSON for each call, without one that is still being written."""
+        printed = cast(bytes, self._container.get_wrapped_container().logs(stderr=False)).decode()
+        return "".join(printed.rpartition("\n")[:2])
 
     def remove(self) -> None:
         """Removes it by force."""
@@ -119,10 +120,10 @@ class Receiver:
 
 
 _RECEIVER = """
-import json
+import json, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-seen = set()
+seen, printing = set(), threading.Lock()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -131,7 +132,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        print(json.dumps({"headers": {name.lower(): value for name, value in self.headers.items()}, "body": body}))
+        call = {"headers": {name.lower(): value for name, value in self.headers.items()}, "body": body}
+        # print writes a line and its end separately.
+        with printing:
+            print(json.dumps(call))
         self.send_response(503 if self.path == "/busy" and self.path not in seen else 204)
         seen.add(self.path)
         self.end_headers()

@@ -19,10 +19,12 @@ IMAGE = f"tandem-tracedapp:{TAG}"
 
 # Parses what arrives with the public packages of both protocols, and prints a line of JSON for each span and event.
 RECEIVER = """
-import gzip, json
+import gzip, json, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from sentry_sdk.envelope import Envelope
+
+printing = threading.Lock()
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
@@ -30,8 +32,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         found = spans(body) if self.path == "/v1/traces" else events(body)
-        for line in found:
-            print(json.dumps(line), flush=True)
+        # Two processes send at the same time, and print writes a line and its end separately.
+        with printing:
+            for line in found:
+                print(json.dumps(line), flush=True)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -63,9 +67,10 @@ class Receiver:
         self.container = locked_down(container.with_command(["python", "-uc", RECEIVER]), "collector")
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return what has arrived."""
+        """Return what has arrived, without a line that is still being written."""
         docker: Container = self.container.get_wrapped_container()
-        return [json.loads(line) for line in docker.logs(stderr=False).decode().splitlines()]
+        whole, _, _ = docker.logs(stderr=False).decode().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @pytest.fixture
