@@ -138,6 +138,7 @@ _instruments: dict[str, Instrument] = {}
 def flush(client: redis.Redis) -> None:
     """Add what this process has counted to the sums in Redis. Raises redis.RedisError; nothing is forgotten then.
 
+    If only the answer of Redis is lost, the counts of that moment are added twice. Totals of messages are never.
     What Redis refuses, because somebody has stored something else there, is logged and dropped.
     """
     for instrument in list(_instruments.values()):

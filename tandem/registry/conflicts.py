@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from tandem import runtime
 from tandem.config.settings import Settings
@@ -12,6 +12,7 @@ from tandem.registry import places
 from tandem.workload import Workload
 
 PLATFORM = "the platform"
+_METRICS_OF_PLATFORM = ("tandem_", "dramatiq_")
 
 _DUPLICATE_ACTOR = re.compile(r"An actor named '(.+)' is already registered")
 
@@ -33,6 +34,14 @@ def duplicate_limits(workloads: tuple[Workload, ...], config: Settings) -> Itera
     return duplicates(
         "limit the queue", [(load.name, queue) for load in workloads for queue in load.max_concurrency(config)]
     )
+
+
+def duplicate_metrics(claims: Collection[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each metric whose name another one has: Prometheus would refuse all. claims: as duplicates."""
+    for owner, name in claims:
+        if name.startswith(_METRICS_OF_PLATFORM):
+            yield f"{owner} has the metric {name}, and such names are the platform's: rename it"
+    yield from duplicates("have the metric", claims)
 
 
 def duplicates(what: str, claims: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from tandem.config.settings import Settings
 from tandem.metrics import instruments
 from tandem.metrics.flusher import Flusher
 from tandem.metrics.instruments import Counter, Histogram, Instrument
+from tandem.registry import LoadError, conflicts
 from tandem.web.auth import RIGHT, TokenGate, own_tokens, refusal
 from tandem.workload import Workload
 
@@ -35,9 +36,9 @@ _NO_ROUTE = "(none)"
 
 
 def register(app: Flask, settings: Settings, workloads: Iterable[Workload]) -> None:
-    """Add the routes, and count all requests."""
+    """Add the routes, and count all requests. Raises LoadError if two metrics have the same name."""
     _count(app)
-    named = [one for workload in workloads for one in _named(workload, settings)]
+    named = _named(workloads, settings)
     gate = TokenGate({"": settings.metrics_token.get_secret_value()} if settings.metrics_token else {}, settings)
 
     @cache
@@ -79,8 +80,17 @@ def register(app: Flask, settings: Settings, workloads: Iterable[Workload]) -> N
         app.get(path)(own_tokens(view) if settings.metrics_token else view)
 
 
-def _named(workload: Workload, settings: Settings) -> Iterable[object]:
-    return workload.metrics(settings) if callable(workload.metrics) else workload.metrics
+def _named(workloads: Iterable[Workload], settings: Settings) -> list[object]:
+    """Return the metrics of all workloads. Raises LoadError if two have the same name."""
+    owned = [
+        (workload.name, one)
+        for workload in workloads
+        for one in (workload.metrics(settings) if callable(workload.metrics) else workload.metrics)
+    ]
+    claims = [(owner, one.name) for owner, one in owned if isinstance(one, Instrument)]
+    if lines := list(conflicts.duplicate_metrics(claims)):
+        raise LoadError(lines)
+    return [one for _, one in owned]
 
 
 @cache

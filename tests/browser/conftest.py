@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser
 from testcontainers.core.network import Network
 
 from tests.browser.operator import Operator
-from tests.integration.containers import add_logs, running_until_left
+from tests.integration.containers import running_until_left
 from tests.integration.tandem import Tandem, await_true
 
 TOKEN, READ_TOKEN = "operator-token-0123456789", "reader-token-0123456789"
@@ -25,16 +24,6 @@ SETTINGS = {
 }
 
 Visit = Callable[..., Operator]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed and Path(item.path).is_relative_to(Path(__file__).parent):
-        add_logs(report)
-    return report
 
 
 @pytest.fixture(scope="session")

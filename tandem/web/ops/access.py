@@ -36,7 +36,7 @@ class Visitor:
 
 
 class Access:
-    """Verifies tokens and cookies. Closed without an OPS_TOKEN."""
+    """Verifies tokens and cookies. The page is closed without an OPS_TOKEN."""
 
     def __init__(self, settings: Settings) -> None:
         tokens = {
@@ -44,7 +44,7 @@ class Access:
             for name, token in ((OPERATOR, settings.ops_token), (READER, settings.ops_read_token))
             if token
         }
-        self.is_open = bool(tokens)
+        self.is_open = OPERATOR in tokens
         self._gate = TokenGate(tokens, settings)
         key = hashlib.sha256("\n".join(f"{name}:{token}" for name, token in tokens.items()).encode()).hexdigest()
         self._signer = URLSafeTimedSerializer(key, salt="tandem-ops")

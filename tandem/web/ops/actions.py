@@ -25,6 +25,7 @@ from tandem.web.ops.formats import shown, unquoted
 
 #: After so many seconds an action on many messages stops; pressed again, it goes on.
 MOST_SECONDS = 20.0
+_MORE = " There are more: press again to go on."
 
 Form = Mapping[str, str]
 
@@ -201,7 +202,7 @@ def _cancel_all(desk: Desk, form: Form) -> Done:
 def _many(wanted: Filter, what: str, count: int, complete: bool, rest: str = "") -> Done:
     if not count:
         raise Refused(f"Nothing was {what}: the messages have moved meanwhile.{rest}")
-    again = "" if complete else " There are more: press again to go on."
+    again = "" if complete else _MORE
     were = "was" if count == 1 else "were"
     return Done(f"{counted(count, 'message')} {were} {what}.{rest}{again}", described(wanted), count)
 
@@ -226,13 +227,16 @@ def _resume(desk: Desk, form: Form) -> Done:
 def _purge(desk: Desk, form: Form) -> Done:
     queue, removed = _queue(desk, form), 0
     deadline = time.monotonic() + MOST_SECONDS
+    again = ""
     for so_far in control.Purge(desk.broker.client, desk.broker, queue).run():
         removed = so_far
         if time.monotonic() > deadline:
+            again = _MORE
             break
     if not removed:
         raise Refused(f"Nothing was removed: no message waits in {queue}.")
-    return Done(f"{counted(removed, 'message')} of {queue} removed; running and failed ones stay.", queue, removed)
+    sentence = f"{counted(removed, 'message')} of {queue} removed; running and failed ones stay.{again}"
+    return Done(sentence, queue, removed)
 
 
 def _queue(desk: Desk, form: Form) -> str:

@@ -17,7 +17,7 @@ from app.translation.tests.integration.fixtures import model, start
 from app.translation.tests.integration.translating import Model
 from app.translation.tests.integration.translating import TranslatingTandem as Tandem
 from tests.browser.fixtures import SCREENSHOTS
-from tests.integration.containers import add_logs, running_until_left
+from tests.integration.containers import running_until_left
 
 __all__ = ["model", "start"]
 
@@ -38,11 +38,9 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and Path(item.path).is_relative_to(Path(__file__).parent):
-        add_logs(report)
-        # After the teardown the tabs are closed.
-        if report.when != "teardown":
-            _add_pictures(report, item)
+    # After the teardown the tabs are closed.
+    if report.failed and report.when != "teardown" and Path(item.path).is_relative_to(Path(__file__).parent):
+        _add_pictures(report, item)
     return report
 
 

@@ -355,6 +355,18 @@ def test_queues_are_paused_resumed_and_emptied(operator: FlaskClient, broker: Br
     assert act(operator, "pause", queue="nothing").status_code == 404
 
 
+def test_a_purge_that_takes_too_long_stops_and_says_that_there_is_more(
+    operator: FlaskClient, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(broker, "a", "b")
+    monkeypatch.setattr("tandem.operate.control.BATCH", 1)
+    monkeypatch.setattr("tandem.web.ops.actions.MOST_SECONDS", -1.0)
+    act(operator, "purge", queue="mail", confirmed="yes")
+    assert "1 message of mail removed; running and failed ones stay. There are more: press again" in text(
+        operator.get("/ops")
+    )
+
+
 def test_every_action_is_in_the_action_log(operator: FlaskClient, broker: Broker) -> None:
     fail(broker, "a", "b")
     act(operator, "retry-all", state="failed", actor="deliver")
